@@ -14,6 +14,9 @@ SOURCE = sorted((ROOT / "src").rglob("*.py"))
 EVERY = sorted(path for room in ("src", "tests", "bench", "demo") for path in (ROOT / room).rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b")
+STARTS_PROCESS = re.compile(
+    r"asyncio\.create_subprocess_\w+|os\.(fork|forkpty|system|popen|posix_spawnp?|(exec|spawn)\w+)"
+)
 BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # The boundaries (a request, an iteration of a loop, a hook's callback, the CLI's main): module and function.
@@ -66,12 +69,15 @@ def words(path: Path, _tree: ast.Module) -> Iterator[str]:
                 yield f"line {number}: unfinished: {line.strip()}"
 
 
-def tasks_and_errors(path: Path, tree: ast.Module) -> Iterator[str]:
-    """Every task has a parent group; a broad `except` stands at a named boundary only."""
+def tasks_processes_and_errors(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Every task has a parent group, every process starts in host or cli; a broad `except` stands at a named boundary only."""
     module = path.relative_to(ROOT / "src").as_posix()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("asyncio.create_task", "asyncio.ensure_future"):
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if called in ("asyncio.create_task", "asyncio.ensure_future"):
             yield f"line {node.lineno}: a task without a parent group"
+        if STARTS_PROCESS.fullmatch(called) and module.split("/")[1] not in ("host", "host.py", "cli", "doctor.py"):
+            yield f"line {node.lineno}: {called} outside host and cli"
     for function in _functions(tree):
         own = (node for child in function.body for node in _same_function(child))
         for node in own:
@@ -124,7 +130,7 @@ def _violations(paths: list[Path], rule: Rule) -> list[str]:
 
 @pytest.mark.parametrize(
     ("paths", "rule"),
-    [(EVERY, sizes), (EVERY, words), (SOURCE, tasks_and_errors), (SOURCE, docstrings)],
+    [(EVERY, sizes), (EVERY, words), (SOURCE, tasks_processes_and_errors), (SOURCE, docstrings)],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_every_module_keeps_the_house_style(paths: list[Path], rule: Rule) -> None:
