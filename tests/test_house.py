@@ -70,10 +70,12 @@ def words(path: Path, _tree: ast.Module) -> Iterator[str]:
 
 
 def tasks_processes_and_errors(path: Path, tree: ast.Module) -> Iterator[str]:
-    """Every task has a parent group, every process starts in host or cli; a broad `except` stands at a named boundary only."""
+    """Tasks have a parent group, processes start in host or cli, a broad `except` stands at a named boundary only."""
     module = path.relative_to(ROOT / "src").as_posix()
     for node in ast.walk(tree):
-        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
         if called in ("asyncio.create_task", "asyncio.ensure_future"):
             yield f"line {node.lineno}: a task without a parent group"
         if STARTS_PROCESS.fullmatch(called) and module.split("/")[1] not in ("host", "host.py", "cli", "doctor.py"):
