@@ -1,0 +1,26 @@
+"""Text from people and from outside: what may reach a terminal, and how much of it."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+TEXT_LIMIT: Final = 65_536
+"""Characters allowed in a prompt or a message, after sanitising."""
+COMPAT_LIMIT: Final = 4_096
+"""Bytes allowed when the original's clients are served (`AO_COMPAT=1`)."""
+DISPLAY_NAME_LIMIT: Final = 120
+
+_KEPT: Final = frozenset("\n\r\t")
+
+
+def sanitise(text: str) -> str:
+    """`text` without control characters (Unicode class Cc) except line feed, carriage return and tab."""
+    if text.isprintable():
+        return text
+    return "".join(ch for ch in text if ch in _KEPT or unicodedata.category(ch) != "Cc")
+
+
+def too_long(text: str, *, compat: bool) -> bool:
+    """Whether `text` exceeds the limit: characters normally, bytes for the original's clients."""
+    return len(text.encode()) > COMPAT_LIMIT if compat else len(text) > TEXT_LIMIT
