@@ -221,7 +221,10 @@ def decode_json(text: str) -> Any:
 
 
 def encode_json(value: Any, *, indent: int = 0, level: int = 0) -> str:
-    """JSON text of a tree of dicts, lists, strings, numbers, booleans and None; `indent` in spaces, 0 = compact."""
+    """JSON text of a tree of dicts, lists, strings, numbers, booleans and None; `indent` in spaces, 0 = compact.
+
+    JSON has no infinities and no NaN; they become null.
+    """
     if isinstance(value, dict):
         items = [f"{_quote(key)}:{' ' * bool(indent)}{_element(value[key], indent, level)}" for key in value]
         return _bracket("{}", items, indent, level)
@@ -231,8 +234,10 @@ def encode_json(value: Any, *, indent: int = 0, level: int = 0) -> str:
         return _quote(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
         return repr(value)
+    if isinstance(value, float):
+        return repr(value) if value - value == 0 else "null"
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 

@@ -1,0 +1,120 @@
+"""Every command of `ao`, as data: its words, one line of help and the module that implements it.
+
+Dispatch, the overview, group help and shell completion are all made from this table, so none can drift from another.
+A module named here has a `COMMANDS` dictionary from the entry's path to its `grammar.Command`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Entry:
+    """One command: `path` is its words, `aliases` are other spellings of its last word."""
+
+    __slots__ = ("aliases", "hidden", "module", "path", "summary")
+
+    def __init__(
+        self, path: str, module: str, summary: str, *, aliases: tuple[str, ...] = (), hidden: bool = False
+    ) -> None:
+        self.path = path
+        self.module = module
+        self.summary = summary
+        self.aliases = aliases
+        self.hidden = hidden
+
+    def matches(self, words: Sequence[str]) -> bool:
+        """Whether `words` spell this command, by its name or an alias."""
+        *group, name = self.path.split(" ")
+        return list(words[:-1]) == group and (words[-1] == name or words[-1] in self.aliases)
+
+
+GROUPS = {
+    "session": "sessions: list, inspect, end, bring back",
+    "project": "registered repositories and their configuration",
+    "orchestrator": "the agent of a project that directs the others",
+    "agent": "coding agents this machine can run",
+}
+
+ENTRIES = (
+    Entry("start", "lifecycle", "start the daemon in the background"),
+    Entry("stop", "lifecycle", "stop the daemon; agents keep running"),
+    Entry("status", "status", "show the daemon's state; --watch shows all sessions live"),
+    Entry("doctor", "foreground", "check this machine: tools, agents, permissions"),
+    Entry("logs", "logs", "show the daemon's log"),
+    Entry("spawn", "spawn", "start an agent on a task, in a worktree of its own"),
+    Entry("send", "send", "send a message to a session's agent"),
+    Entry("attach", "attach", "open a session's terminal here"),
+    Entry("ls", "listing", "list sessions"),
+    Entry("events", "events", "print the stream of changes"),
+    Entry("session ls", "listing", "list sessions"),
+    Entry("session get", "session", "show one session"),
+    Entry("session kill", "ending", "end a session; uncommitted work is kept"),
+    Entry("session restore", "session", "bring an ended session back, with its conversation where possible"),
+    Entry("session rename", "session", "give a session a display name"),
+    Entry("session cleanup", "ending", "remove the worktrees of ended sessions"),
+    Entry("session rollback", "ending", "undo a spawn"),
+    Entry("session messages", "session", "list the messages sent to a session and their fate"),
+    Entry("session output", "session", "print the last lines of a session's terminal"),
+    Entry("project ls", "project", "list projects", aliases=("list",)),
+    Entry("project get", "project", "show one project"),
+    Entry("project add", "project", "register a git repository"),
+    Entry("project rm", "project", "unregister a project; its sessions are ended", aliases=("remove", "delete")),
+    Entry("project config", "configuration", "print a project's configuration"),
+    Entry("project set-config", "configuration", "change a project's configuration"),
+    Entry("project schema", "configuration", "print the JSON Schema of the configuration"),
+    Entry("orchestrator ls", "listing", "list orchestrators", aliases=("list",)),
+    Entry("orchestrator get", "orchestrator", "show an orchestrator"),
+    Entry("orchestrator start", "orchestrator", "start the project's orchestrator, or show the running one"),
+    Entry("agent ls", "agent", "list agents, whether installed and signed in", aliases=("list",)),
+    Entry("completion", "completion", "print a completion script for bash, zsh, fish or powershell"),
+    Entry("version", "version", "print the version"),
+    Entry("daemon", "foreground", "run the daemon in the foreground", hidden=True),
+    Entry("hooks", "foreground", "report an agent's callback to the daemon; agents call this", hidden=True),
+    Entry("__complete", "completion", "print completions of a command line", hidden=True),
+)
+
+_SECTIONS = (
+    ("Work", ("spawn", "send", "attach", "ls", "session", "orchestrator")),
+    ("Set up", ("project", "agent", "doctor", "completion")),
+    ("Daemon", ("start", "stop", "status", "logs", "events", "version")),
+)
+
+
+def find(words: Sequence[str]) -> Entry | None:
+    """The command these words spell exactly, or None."""
+    return next((entry for entry in ENTRIES if entry.matches(words)), None)
+
+
+def members(group: str) -> list[Entry]:
+    """The commands of a group, in the order of the table."""
+    return [entry for entry in ENTRIES if entry.path.startswith(group + " ")]
+
+
+def overview() -> str:
+    """The text of `ao --help`."""
+    summaries = {**{entry.path: entry.summary for entry in ENTRIES}, **GROUPS}
+    lines = ["ao: supervise many coding agents at once, each in its own git worktree and terminal.", ""]
+    lines.append("usage: ao COMMAND [ARGUMENTS]")
+    for title, names in _SECTIONS:
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<13} {summaries[name]}" for name in names]
+    lines += [
+        "",
+        "Flags:",
+        "  -h, --help    help for any command (also: ao help COMMAND)",
+        "  -v, --version the version",
+    ]
+    lines += ["", "First steps: ao start; ao project add; ao spawn --prompt 'fix the failing test'", ""]
+    return "\n".join(lines)
+
+
+def group_help(group: str) -> str:
+    """The text of `ao GROUP --help`."""
+    lines = [f"ao {group}: {GROUPS[group]}", "", f"usage: ao {group} COMMAND [ARGUMENTS]", "", "Commands:"]
+    for entry in members(group):
+        name = ", ".join((entry.path.split(" ", 1)[1], *entry.aliases))
+        lines.append(f"  {name:<18} {entry.summary}")
+    return "\n".join([*lines, "", f"See also: ao {group} COMMAND --help", ""])
