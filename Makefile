@@ -53,7 +53,7 @@ test-fast: $(VENV)/.dev ## tests without the genuine agents, ARGS="-k name" to c
 agents: $(VENV)/.dev .cache/agents/.stamp ## install the genuine agents that the tests run
 
 bench: $(VENV)/.dev ## print the speed ratios from a wheel in a clean environment, ARGS="g1 g5" to choose
-	$(PY) -m bench $(ARGS)
+	$(PY) -m bench --markdown docs/speed.md $(ARGS)
 
 build: $(VENV)/.dev ## build the wheel
 	$(BIN)/uv build --wheel --no-build-isolation --offline --quiet --out-dir dist
