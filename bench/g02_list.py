@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.measure import Row, command, pairs, ratio
 from bench.place import Place
 from bench.rows import multiply
@@ -22,7 +24,7 @@ def main(place: Place) -> list[Row]:
             )
             for name in ("status", "session ls")
         ]
-        everything = [place.ao, "session", "ls", "--include-terminated"]
+        everything: list[str | Path] = [place.ao, "session", "ls", "--include-terminated"]
         multiply(daemon, 1000)
         samples = pairs(command(everything, daemon.env), floor)
         return [*rows, ratio("G2", "ao session ls, 1,000 sessions", samples, limit=1.6)]

@@ -5,9 +5,11 @@ The agent exits on SIGTERM. Gone is seen through a pidfd of the agent's own proc
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
+from pathlib import Path
 
 from bench.measure import ROUNDS, Row, absolute
 from bench.place import Daemon, Place
@@ -17,23 +19,24 @@ KILLS = 8
 
 def main(place: Place) -> list[Row]:
     """Both times at 100 and 5,000 files."""
-    rows = []
-    for files in (100, 5000):
-        gone: list[list[float]] = []
-        answered: list[list[float]] = []
-        with place.daemon() as daemon:
-            daemon.register("kill", place.repository(files))
-            for _ in range(ROUNDS):
-                gone.append([])
-                answered.append([])
-                for session in daemon.spawn("kill", KILLS):
-                    ended, back = _kill(daemon, session)
-                    gone[-1].append(ended)
-                    answered[-1].append(back)
-                    _settle(daemon, session)
-        rows.append(absolute("G9", f"kill → agent gone, {files:,} files", gone, limit=5.0))
-        rows.append(absolute("G9", f"kill → answer, {files:,} files", answered, limit=10.0))
-    return rows
+    return [row for files in (100, 5000) for row in _measure(place, files)]
+
+
+def _measure(place: Place, files: int) -> list[Row]:
+    rounds: list[list[tuple[float, float]]] = []
+    with place.daemon() as daemon:
+        daemon.register("kill", place.repository(files))
+        for _ in range(ROUNDS):
+            rounds.append([])
+            for session in daemon.spawn("kill", KILLS):
+                rounds[-1].append(_kill(daemon, session))
+                _settle(daemon, session)
+    gone = [[one for one, _ in samples] for samples in rounds]
+    answered = [[other for _, other in samples] for samples in rounds]
+    return [
+        absolute("G9", f"kill → agent gone, {files:,} files", gone, limit=5.0),
+        absolute("G9", f"kill → answer, {files:,} files", answered, limit=10.0),
+    ]
 
 
 def _kill(daemon: Daemon, session: str) -> tuple[float, float]:
@@ -64,13 +67,9 @@ def _settle(daemon: Daemon, session: str) -> None:
 def agent_pid(session: str) -> int:
     """The process of a session's agent: the `cat` that the bench's program became."""
     mark = f"AO_SESSION_ID={session}".encode()
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/comm", "rb") as comm, open(f"/proc/{name}/environ", "rb") as environ:
-                if comm.read() == b"cat\n" and mark in environ.read().split(b"\0"):
-                    return int(name)
-        except OSError:
-            continue
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            agent = (entry / "comm").read_bytes() == b"cat\n"
+            if agent and mark in (entry / "environ").read_bytes().split(b"\0"):
+                return int(entry.name)
     raise RuntimeError(f"no agent of {session}")
