@@ -17,25 +17,27 @@ _USAGE = {"input_tokens": 100, "cache_creation_input_tokens": 0, "cache_read_inp
 def read(body: Mapping[str, Any]) -> Conversation:
     """What the request says."""
     prompts: list[str] = []
+    told = [_text(_blocks(body.get("system")))]
     results = 0
     for message in body.get("messages", []):
+        blocks = _blocks(message.get("content"))
+        if message.get("role") == "system":
+            told.append(_text(blocks))
         if message.get("role") != "user":
             continue
-        blocks = _blocks(message.get("content"))
-        told = sum(block.get("type") == "tool_result" for block in blocks)
+        finished = sum(block.get("type") == "tool_result" for block in blocks)
         text = human(_text(blocks))
         # After an interrupt, the results and the next prompt share one message.
-        if told and "[[" not in text:
-            results += told
+        if finished and "[[" not in text:
+            results += finished
         elif text:
             prompts.append(text)
             results = 0
     tools = {tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools", []) if "name" in tool}
     schema = (body.get("output_config") or {}).get("format") or {}
     aside = answer_in_shape(schema.get("schema", {})) if schema else "" if tools else "A title"
-    added = "\n".join(_text(_blocks(message.get("content"))) for message in body.get("messages", [])[:1])
     return Conversation(
-        system=f"{_text(_blocks(body.get('system')))}\n{added}",
+        system="\n".join(told),
         prompts=tuple(prompts),
         results=results,
         tools=tools,

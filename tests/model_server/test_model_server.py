@@ -78,7 +78,8 @@ def test_a_new_prompt_starts_its_own_script_after_old_results(model: ModelServer
 
 
 def test_the_write_tool_gets_a_path_in_the_working_directory(model: ModelServer) -> None:
-    answer = claude(model, user("[[script:write]]"), system="Primary working directory: /w/s-1\nmore")
+    told = {"role": "system", "content": [{"type": "text", "text": " - Primary working directory: /w/s-1\nmore"}]}
+    answer = claude(model, user("[[script:write]]"), told)
     assert answer["content"][1]["input"]["file_path"] == "/w/s-1/hello.txt"
 
 
