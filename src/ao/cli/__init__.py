@@ -19,14 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     first = words[0] if words else "--help"
     if first == "hooks":
-        from ao.cli import hook
+        from ao.cli.hook import report
 
-        return hook.report(words[1:])
+        return report(words[1:])
     if first in ("--version", "-v") and len(words) < 2:
         from ao import __version__
 
         sys.stdout.write(f"ao version {__version__}\n")
         return 0
-    from ao.cli import dispatch
+    from ao.cli.dispatch import run
 
-    return dispatch.run(words)
+    return run(words)

@@ -16,7 +16,7 @@ from ao.cli.client import PROBE_TIMEOUT_S, unreachable, user_token
 from ao.cli.errors import CliError
 from ao.cli.foreground import module_command
 from ao.cli.grammar import Command, Option
-from ao.cli.inspection import READY, STALE, STOPPED, Inspection, inspect
+from ao.cli.inspection import READY, SERVICE, STALE, STOPPED, Inspection, inspect
 from ao.cli.loopback import ProtocolError, exchange
 from ao.cli.output import emit, emit_json
 from ao.cli.status import as_json
@@ -45,7 +45,7 @@ def _start(context: Context, values: Values) -> None:
     found = inspect(paths)
     if found.state in (STOPPED, STALE):
         if found.state == STALE:
-            remove_run_file(paths.run_file, found.pid)
+            _discard_stale(found, paths)
         found = _launch(context, log_file, deadline)
     elif found.state != READY:
         found = _await_ready(paths, deadline, "process exists but did not become ready", log_file)
@@ -144,9 +144,9 @@ def _stop(context: Context, values: Values) -> None:
 
 def _discard_stale(found: Inspection, paths: Paths) -> None:
     """Remove a run file whose daemon is gone; refuse when it leads to the daemon of another installation."""
-    if found.identity.get("service") == "agent-orchestrator-daemon" and found.identity.get("pid") == found.pid:
+    if found.identity.get("service") == SERVICE and found.identity.get("pid") == found.pid:
         raise CliError(
-            found.error, code="DAEMON_FOREIGN", hint=f"nothing was stopped; check {paths.run_file} and AO_DATA_DIR"
+            found.error, code="DAEMON_FOREIGN", hint=f"nothing was changed; check AO_RUN_FILE and AO_DATA_DIR"
         )
     remove_run_file(paths.run_file, found.pid)
 
