@@ -9,9 +9,11 @@ directory, a file by lying there. What is left fails the run; then it is ended a
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ import pytest
 _MARK = "AO_TEST_RUN"
 _INHERITED_PREFIXES = ("AO_", "GITHUB_", "GH_", "GIT_", "TMUX", "XDG_")
 _INHERITED = ("NO_COLOR", "FORCE_COLOR", "PYTHONDONTWRITEBYTECODE")
+# A server that was just told to end may take a moment.
+_GRACE_S = 2.0
 _RUN = pytest.StashKey[Path]()
 _LEFT = pytest.StashKey[list[str]]()
 
@@ -55,6 +59,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     run = session.config.stash.get(_RUN, None)
     if run is None:
         return
+    _await_exit(list(_processes_of(run)), within_s=_GRACE_S)
     left = [f"process {pid}: {command}" for pid, command in _processes_of(run).items()]
     left += [f"file {path}" for path in sorted((run / "tmp").iterdir())]
     session.config.stash[_LEFT] = left
@@ -99,6 +104,18 @@ def _processes_of(run: Path) -> dict[int, str]:
         if any(os.fsencode(run) in text for text in texts):
             found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
     return found
+
+
+def _await_exit(pids: list[int], *, within_s: float) -> None:
+    """Wait for processes that are about to end."""
+    deadline = time.monotonic() + within_s
+    for pid in pids:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        select.select([process], [], [], max(0.0, deadline - time.monotonic()))
+        os.close(process)
 
 
 def _ancestors(pid: int) -> list[int]:

@@ -1,0 +1,64 @@
+"""The documents speak of what is: their links, error codes, commands and settings exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ao.cli import table
+from ao.model.errors import CODES
+from ao.model.project import ProjectConfig
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *(ROOT / "docs").rglob("*.md")]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+CODE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)`")
+COMMAND = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    dead = [link for link in LINK.findall(page.read_text()) if "://" not in link and not (page.parent / link).exists()]
+    assert not dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_error_code_exists(page: Path) -> None:
+    unknown = (
+        {word for word in CODE.findall(page.read_text()) if not word.startswith("AO_")} - set(CODES) - {"NO_COLOR"}
+    )
+    assert not unknown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_exists(page: Path) -> None:
+    unknown = {words for words in COMMAND.findall(page.read_text()) if not _is_command(words)}
+    assert not unknown
+
+
+def test_every_key_of_a_projects_configuration_is_explained() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    missing = [key for key in ProjectConfig.__struct_encode_fields__ if f"`{key}" not in text]
+    assert not missing
+
+
+def test_every_documented_page_is_reachable_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md")}
+    assert pages == {page for page in pages if page in readme}
+
+
+def _is_command(words: str) -> bool:
+    first, *rest = words.split()
+    names = set(_names())
+    return first in table.GROUPS and (not rest or words in names) if first in table.GROUPS else first in names
+
+
+def _names() -> Iterator[str]:
+    for entry in table.ENTRIES:
+        yield entry.path
+        stem = entry.path.rpartition(" ")[0]
+        yield from (f"{stem} {alias}".strip() for alias in entry.aliases)
