@@ -43,7 +43,7 @@ class ProjectConfig(_Wire, frozen=True, kw_only=True):
     symlinks: Annotated[list[str], Meta(description="repository paths linked into each worktree")] = []
     post_create: Annotated[list[str], Meta(description="shell commands run in each new worktree")] = []
     post_create_timeout: Annotated[int, Meta(ge=1, le=3600, description="seconds for all of them")] = 300
-    fetch: Annotated[FetchPolicy, Meta(description="auto: fetch the base when it is old and a remote exists")] = "auto"
+    fetch: Annotated[FetchPolicy | None, Meta(description="auto: fetch an old base; default: the daemon's")] = None
     agent_config: AgentConfig = AgentConfig()
     worker: RoleConfig = RoleConfig()
     orchestrator: RoleConfig = RoleConfig()

@@ -24,3 +24,8 @@ def sanitise(text: str) -> str:
 def too_long(text: str, *, compat: bool) -> bool:
     """Whether `text` exceeds the limit: characters normally, bytes for the original's clients."""
     return len(text.encode()) > COMPAT_LIMIT if compat else len(text) > TEXT_LIMIT
+
+
+def limit_text(*, compat: bool) -> str:
+    """The limit in words."""
+    return f"{COMPAT_LIMIT:,} bytes" if compat else f"{TEXT_LIMIT:,} characters"

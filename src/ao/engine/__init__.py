@@ -1,0 +1,1 @@
+"""The imperative shell: use cases and loops that join store, host, workspaces, runtimes and agents."""

@@ -1,0 +1,56 @@
+"""The engine put together: one object with the use cases, built from a world."""
+
+from __future__ import annotations
+
+from ao.engine.launching import Launcher
+from ao.engine.lifecycle import Lifecycle
+from ao.engine.locks import SessionLocks
+from ao.engine.messaging import Messaging
+from ao.engine.orchestrators import Orchestrators
+from ao.engine.projects import Projects
+from ao.engine.recovery import Recovery
+from ao.engine.sessions import Sessions
+from ao.engine.teardown import Teardown
+from ao.engine.views import Views
+from ao.engine.watching import Watches
+from ao.engine.world import World
+from ao.model.change import Change
+
+
+class Engine:
+    """Use cases by room; nothing happens before `recovery.run`."""
+
+    def __init__(self, world: World) -> None:
+        locks = SessionLocks()
+        watches = Watches(world)
+        launcher = Launcher(world, watches)
+        teardown = Teardown(world, watches, launcher)
+        self.world = world
+        self.agents = world.agents
+        self.sessions = Sessions(world, locks, launcher, teardown)
+        self.orchestrators = Orchestrators(world, locks, self.sessions, teardown)
+        self.messaging = Messaging(world)
+        self.lifecycle = Lifecycle(world, watches, self.messaging)
+        self.projects = Projects(world, self.sessions)
+        self.views = Views(world)
+        self.recovery = Recovery(
+            world,
+            locks,
+            watches,
+            teardown=teardown,
+            lifecycle=self.lifecycle,
+            messaging=self.messaging,
+            orchestrators=self.orchestrators,
+        )
+        watches.report_to(self.lifecycle.apply)
+
+    def committed(self, changes: list[Change]) -> None:
+        """Called on the loop after each commit with the changes it made durable."""
+        for change in changes:
+            if change.session_id is None:
+                continue
+            self.sessions.session_changed(change.session_id)
+            if change.type == "session_deleted":
+                self.lifecycle.forget(change.session_id)
+            elif change.type == "session_updated":
+                self.messaging.wake(change.session_id)

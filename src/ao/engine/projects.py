@@ -1,0 +1,139 @@
+"""Registering repositories, and letting go of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Final
+
+import msgspec
+
+from ao.engine.preflight import known_project
+from ao.engine.requests import RemoveResult
+from ao.engine.sessions import Sessions
+from ao.engine.world import World
+from ao.model import ids
+from ao.model.errors import AoError
+from ao.model.project import ConfigPatch, Project, ProjectConfig, check_config, patched
+from ao.model.text import sanitise
+from ao.store import projects, sessions
+
+MAX_PATH: Final = 4096
+
+log = logging.getLogger("ao.engine.projects")
+
+
+class Projects:
+    """Use cases on projects."""
+
+    def __init__(self, world: World, sessions_: Sessions) -> None:
+        self._world = world
+        self._sessions = sessions_
+
+    def list(self) -> list[Project]:
+        """Active projects by id."""
+        return projects.active(self._world.db.read)
+
+    def get(self, project_id: str) -> Project:
+        """An active project. Raises `INVALID_PROJECT_ID`, `PROJECT_NOT_FOUND`."""
+        return known_project(self._world, ids.check_project_id(project_id))
+
+    async def add(
+        self, path: str, *, project_id: str = "", name: str = "", config: ProjectConfig | None = None
+    ) -> Project:
+        """Register the repository whose top level is `path`; an archived id comes back with its history.
+
+        Raises `PATH_REQUIRED`, `INVALID_PATH`, `NOT_A_GIT_REPO`, `INVALID_PROJECT_ID`, `PATH_ALREADY_REGISTERED`,
+        `ID_ALREADY_REGISTERED`, `INVALID_PROJECT_CONFIG`.
+        """
+        where = expand(path, home=self._world.settings.environ.get("HOME", ""))
+        repository = await self._world.workspaces.inspect(where)
+        wanted = ids.check_project_id(project_id.strip() or ids.project_id_for(where))
+        self._refuse_taken(wanted, repository.path)
+        if config is not None:
+            check_config(config, agents=frozenset(self._world.agents.ids()))
+        top = await self._world.workspaces.top_number(repository.path, wanted)
+        now = self._world.now()
+        project = Project(
+            id=wanted,
+            path=repository.path,
+            name=" ".join(sanitise(name).split()) or wanted,
+            repo=repository.origin,
+            default_branch=repository.default_branch,
+            config=encoded(config) if config is not None else "",
+            next_num=top + 1,
+            registered_at=now,
+            updated_at=now,
+        )
+        await self._world.db.write(lambda conn: projects.put(conn, project))
+        log.info("project added", extra={"project": wanted, "path": repository.path})
+        return self.get(wanted)
+
+    async def set_config(self, project_id: str, config: ProjectConfig) -> Project:
+        """Replace the configuration. Raises `INVALID_PROJECT_CONFIG`, `PROJECT_NOT_FOUND`."""
+        self.get(project_id)
+        check_config(config, agents=frozenset(self._world.agents.ids()))
+        now = self._world.now()
+        stored = await self._world.db.write(lambda conn: projects.set_config(conn, project_id, encoded(config), now))
+        return stored or self.get(project_id)
+
+    async def patch_config(self, project_id: str, patch: ConfigPatch) -> Project:
+        """Set or remove single keys of the configuration."""
+        return await self.set_config(project_id, patched(self.get(project_id).settings, patch))
+
+    async def remove(self, project_id: str) -> RemoveResult:
+        """End the project's sessions and archive it. Work worth keeping stays on disk and is reported."""
+        self.get(project_id)
+        killed: list[str] = []
+        preserved: list[tuple[str, str, str]] = []
+        for session in sessions.all_sessions(self._world.db.read, project=project_id, terminated=False):
+            result = await self._sessions.kill(session.id)
+            killed.append(session.id)
+            if result.preserved_path:
+                preserved.append((session.id, result.preserved_path, result.preserved_reason))
+        now = self._world.now()
+        await self._world.db.write(lambda conn: projects.archive(conn, project_id, now))
+        log.info("project removed", extra={"project": project_id, "killed": len(killed)})
+        return RemoveResult(killed=killed, preserved=preserved)
+
+    def _refuse_taken(self, wanted: str, path: str) -> None:
+        conn = self._world.db.read
+        by_path = projects.by_path(conn, path)
+        if by_path is not None:
+            raise self._conflict(
+                "PATH_ALREADY_REGISTERED", f"{path} is registered already, as {by_path.id!r}", by_path.id, wanted
+            )
+        if projects.get(conn, wanted) is not None:
+            raise self._conflict(
+                "ID_ALREADY_REGISTERED", f"the id {wanted!r} belongs to another project", wanted, wanted
+            )
+
+    def _conflict(self, code: str, message: str, existing: str, wanted: str) -> AoError:
+        taken = projects.taken_ids(self._world.db.read)
+        number = 1
+        while f"{wanted}{number}" in taken:
+            number += 1
+        suggested = f"{wanted}{number}"
+        hint = f"register it with --id {suggested}" if code == "ID_ALREADY_REGISTERED" else f"use project {existing!r}"
+        return AoError(
+            code, message, hint=hint, details={"existingProjectId": existing, "suggestedProjectId": suggested}
+        )
+
+
+def expand(path: str, *, home: str) -> str:
+    """An absolute, clean path; `~` is `home`. Raises `PATH_REQUIRED`, `INVALID_PATH`."""
+    text = path.strip()
+    if not text:
+        raise AoError("PATH_REQUIRED", "no path was given", hint="name the top folder of a git repository")
+    if text == "~" or text.startswith(("~/", "~\\")):
+        text = home + text[1:]
+    if "\0" in text or len(text) > MAX_PATH or not os.path.isabs(text):
+        raise AoError(
+            "INVALID_PATH", f"{path[:200]!r} is not an absolute path", hint="`ao` makes paths absolute itself"
+        )
+    return os.path.normpath(text)
+
+
+def encoded(config: ProjectConfig) -> str:
+    """The JSON text of a configuration as it is stored."""
+    return msgspec.json.encode(config).decode()

@@ -1,0 +1,309 @@
+"""The lifecycle commands of a session, as the API and the CLI know them.
+
+A command belongs to the daemon: it runs as a task of the daemon's group and goes on when its caller leaves. It holds
+the session's lock; kill and rollback cancel a spawn or restore that holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from ao.engine.basing import replan
+from ao.engine.launching import Launcher, cancelled, failure_of, failure_row
+from ao.engine.locks import SessionLocks
+from ao.engine.preflight import Prepared, checked_name, prepare
+from ao.engine.requests import CleanupResult, KillResult, RollbackResult, SpawnRequest, Until, Wait
+from ao.engine.restoring import Restorer
+from ao.engine.teardown import Outcome, Teardown
+from ao.engine.world import World, checkout_of, terminal_of
+from ao.model.errors import AoError
+from ao.model.session import Phase, Session, WorkspaceState
+from ao.store import sessions
+from ao.store.database import Connection
+
+T = TypeVar("T")
+log = logging.getLogger("ao.engine.sessions")
+
+
+class Sessions:
+    """Use cases on single sessions."""
+
+    def __init__(self, world: World, locks: SessionLocks, launcher: Launcher, teardown: Teardown) -> None:
+        self._world = world
+        self._locks = locks
+        self._launcher = launcher
+        self._teardown = teardown
+        self._restorer = Restorer(world, launcher)
+        self._phase_watchers: dict[str, set[asyncio.Event]] = {}
+
+    async def spawn(self, request: SpawnRequest, *, wait: Wait) -> Session:
+        """Start a session. `seeded` answers as soon as its row is durable; `live` when the agent has been seen, or
+        with the typed error, and then no row remains unless the attempt left something worth keeping.
+
+        Raises the errors of `preflight.prepare`; with `live` also those of the launch.
+        """
+        if request.idempotency_key and (known := self._repeated(request)) is not None:
+            return known
+        prepared = await prepare(self._world, request)
+        session = await self._seed(prepared, request)
+        return await self.bring_up(session, prepared, wait=wait)
+
+    async def bring_up(self, session: Session, prepared: Prepared, *, wait: Wait) -> Session:
+        """Take a seeded session to live in a task of the daemon."""
+        task = self._world.start(self._bring_up(session, prepared, keep_row=wait == "seeded"))
+        if wait == "seeded":
+            return session
+        return await _result(task)
+
+    async def kill(self, session_id: str, *, force: bool = False, until: Until = "done") -> KillResult:
+        """End a session; see decision 5 for what stays. Repeats what is left when it had ended before.
+
+        Raises `SESSION_NOT_FOUND`, `SESSION_INCOMPLETE_HANDLE` (half-made), `RUNTIME_FAILED`.
+        """
+        refuse_half_made(self._world.session(session_id), "kill")
+        gone = asyncio.Event()
+        task = self._world.start(self._kill(session_id, force=force, agent_gone=gone.set))
+        if until == "gone":
+            waiter = asyncio.ensure_future(gone.wait())
+            await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            waiter.cancel()
+            if not task.done():
+                return KillResult(freed=False)
+        outcome = await _result(task)
+        return kill_result(outcome)
+
+    async def rollback(self, session_id: str) -> RollbackResult:
+        """Undo a spawn (decision 4): a seed vanishes, anything later is torn down and keeps its history."""
+        self._world.session(session_id)
+        return await _result(self._world.start(self._rollback(session_id)))
+
+    async def restore(self, session_id: str) -> tuple[Session, str]:
+        """Bring an ended session back in its own worktree. Returns it and how: native, saved_prompt or fresh.
+
+        Raises `SESSION_NOT_FOUND`, `SESSION_BUSY`, `SESSION_INCOMPLETE_HANDLE`, `SESSION_NOT_RESTORABLE`,
+        `SESSION_NOT_RESUMABLE` and the errors of a launch; after an error the session is ended and its work intact.
+        """
+        session = self._world.session(session_id)
+        refuse_half_made(session, "restore")
+        self._locks.check_free(session_id)
+        return await _result(self._world.start(self._restore(session_id)))
+
+    async def cleanup(self, project: str | None, *, force: bool = False, dry_run: bool = False) -> CleanupResult:
+        """Remove what ended sessions left on disk. Busy sessions and work worth keeping are skipped with a reason."""
+        cleaned: list[str] = []
+        skipped: list[tuple[str, str]] = []
+        for session in sessions.all_sessions(self._world.db.read, project=project, terminated=True):
+            if session.workspace_state not in (WorkspaceState.PRESENT, WorkspaceState.PRESERVED):
+                continue
+            if self._locks.busy(session.id):
+                skipped.append((session.id, "another command is working on it"))
+                continue
+            reason = await self._clean(session.id, force=force, dry_run=dry_run)
+            if reason:
+                skipped.append((session.id, reason))
+            else:
+                cleaned.append(session.id)
+        return CleanupResult(cleaned=cleaned, skipped=skipped)
+
+    async def rename(self, session_id: str, name: str) -> Session:
+        """Set the display name; never waits for a lifecycle command."""
+        shown = checked_name(name)
+        self._world.session(session_id)
+        return await self._world.change(session_id, lambda row: replace(row, display_name=shown))
+
+    def get(self, session_id: str) -> Session:
+        """The row. Raises `SESSION_NOT_FOUND`."""
+        return self._world.session(session_id)
+
+    async def await_phase_change(self, session_id: str, phase: str, *, timeout_s: float) -> Session:
+        """The session as soon as its phase isn't `phase`, at the latest after `timeout_s`."""
+        changed = asyncio.Event()
+        watchers = self._phase_watchers.setdefault(session_id, set())
+        watchers.add(changed)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (session := self._world.session(session_id)).phase == phase:
+                    changed.clear()
+                    await changed.wait()
+                return session
+        except TimeoutError:
+            return self._world.session(session_id)
+        finally:
+            watchers.discard(changed)
+            if not watchers:
+                self._phase_watchers.pop(session_id, None)
+
+    def session_changed(self, session_id: str) -> None:
+        """A change of this session was committed: whoever waits for its phase looks again."""
+        for event in self._phase_watchers.get(session_id, ()):
+            event.set()
+
+    def attach(self, session_id: str) -> tuple[list[str], list[str]]:
+        """Commands that open the session's terminal: to use it, and to watch it. Raises `SESSION_TERMINATED`."""
+        session = self._world.session(session_id)
+        if session.is_terminated or not session.launches:
+            state = "has ended" if session.is_terminated else "has no terminal yet"
+            raise AoError(
+                "SESSION_TERMINATED", f"session {session_id!r} {state}", hint=f"`ao session restore {session_id}`"
+            )
+        terminal = terminal_of(session)
+        runtime = self._world.runtime
+        return runtime.attach_argv(terminal, read_only=False), runtime.attach_argv(terminal, read_only=True)
+
+    async def output(self, session_id: str, lines: int) -> str:
+        """The last `lines` lines of the session's terminal; "" when there is none."""
+        session = self._world.session(session_id)
+        if not session.launches or session.phase is Phase.ENDED:
+            return ""
+        return await self._world.runtime.capture(terminal_of(session), lines=lines)
+
+    def _repeated(self, request: SpawnRequest) -> Session | None:
+        found = sessions.find_idempotent(self._world.db.read, request.idempotency_key)
+        if found is None:
+            return None
+        fingerprint, session = found
+        if fingerprint != fingerprint_of(request) or session is None:
+            raise AoError(
+                "IDEMPOTENCY_KEY_REUSED",
+                "this Idempotency-Key belongs to another request" if session else "the session of this key is gone",
+                hint="use a new key for a new request",
+            )
+        return session
+
+    async def _seed(self, prepared: Prepared, request: SpawnRequest) -> Session:
+        now = self._world.now()
+        key = request.idempotency_key
+
+        def seed(conn: Connection) -> Session:
+            row = sessions.seed(conn, prepared.new, now=now, at_least=prepared.at_least)
+            if key:
+                sessions.remember_idempotent(conn, key, fingerprint_of(request), row.id, now)
+            return row
+
+        try:
+            return await self._world.db.write(seed)
+        except sessions.OrchestratorExists as exists:
+            raise AoError(
+                "ORCHESTRATOR_EXISTS",
+                f"project {request.project_id!r} has an active orchestrator, {exists.session.id!r}",
+                hint=f"`ao attach {exists.session.id}` opens it; `ao orchestrator start --clean` replaces it",
+                details={"sessionId": exists.session.id},
+            ) from exists
+
+    async def _bring_up(self, session: Session, prepared: Prepared, *, keep_row: bool) -> Session:
+        try:
+            async with self._locks.hold(session.id, cancellable=True):
+                return await self._climb(session, prepared, keep_row=keep_row)
+        except asyncio.CancelledError:
+            current = sessions.get(self._world.db.read, session.id)
+            raise cancelled(current or session) from None
+
+    async def _climb(self, session: Session, prepared: Prepared, *, keep_row: bool) -> Session:
+        try:
+            plan = await replan(self._world, session, prepared)
+            opened = await self._launcher.open_workspace(session, prepared.project, plan)
+            return await self._launcher.launch(opened, prepared.project, resume=False)
+        except Exception as error:
+            await self._give_up(session.id, failure_of(error), keep_row=keep_row)
+            if not isinstance(error, AoError):
+                log.exception("spawn failed", extra={"session": session.id})
+            if keep_row:
+                return self._world.session(session.id)
+            raise
+
+    async def _give_up(self, session_id: str, error: AoError, *, keep_row: bool) -> None:
+        row = self._world.session(session_id)
+        if row.is_terminated:
+            return
+        outcome = await self._teardown.run(row, failure=failure_row(error))
+        log.warning("spawn given up", extra={"session": session_id, "code": error.code})
+        if not keep_row and outcome.removal.removed and not outcome.removal.branch_kept:
+            await self._world.db.write(lambda conn: sessions.delete_row(conn, session_id))
+
+    async def _kill(self, session_id: str, *, force: bool, agent_gone: Callable[[], None]) -> Outcome:
+        async with self._locks.preempt(session_id):
+            return await self._teardown.run(self._world.session(session_id), force=force, agent_gone=agent_gone)
+
+    async def _rollback(self, session_id: str) -> RollbackResult:
+        async with self._locks.preempt(session_id):
+            session = self._world.session(session_id)
+            if session.phase is Phase.SEEDED:
+                deleted = await self._world.db.write(lambda conn: sessions.delete_seed(conn, session_id))
+                if deleted:
+                    return RollbackResult(deleted=True)
+            refuse_half_made(session, "rollback")
+            outcome = await self._teardown.run(session)
+            return RollbackResult(
+                killed=True,
+                preserved_path=outcome.session.preserved_path,
+                preserved_reason=outcome.session.preserved_reason,
+            )
+
+    async def _restore(self, session_id: str) -> tuple[Session, str]:
+        async with self._locks.hold(session_id, cancellable=True):
+            session = self._world.session(session_id)
+            try:
+                return await self._restorer.restore(session)
+            except AoError as error:
+                await self._restore_failed(session_id, error)
+                raise
+            except Exception as error:
+                log.exception("restore failed", extra={"session": session_id})
+                await self._restore_failed(session_id, failure_of(error))
+                raise
+
+    async def _restore_failed(self, session_id: str, error: AoError) -> None:
+        row = self._world.session(session_id)
+        if row.phase in (Phase.WORKSPACE, Phase.LAUNCHED, Phase.LIVE) and error.code != "SESSION_NOT_RESTORABLE":
+            await self._teardown.run(row, failure=failure_row(error))
+
+    async def _clean(self, session_id: str, *, force: bool, dry_run: bool) -> str:
+        async with self._locks.hold(session_id):
+            session = self._world.session(session_id)
+            if session.phase is not Phase.ENDED:
+                return "it was restored meanwhile"
+            if dry_run:
+                state = await self._world.workspaces.examine(checkout_of(session))
+                return "" if force else state.problem
+            outcome = await self._teardown.run(session, force=force)
+            return outcome.removal.preserved_reason
+
+
+def refuse_half_made(session: Session, verb: str) -> None:
+    """Raises `SESSION_INCOMPLETE_HANDLE` for a session that ended before it was ever launched (decision 3)."""
+    if session.is_half_made:
+        raise AoError(
+            "SESSION_INCOMPLETE_HANDLE",
+            f"session {session.id!r} ended before its agent was launched; there is nothing to {verb}",
+            hint="spawn a new session with the same prompt",
+            details={"failure": session.failure_code} if session.failure_code else None,
+        )
+
+
+def kill_result(outcome: Outcome) -> KillResult:
+    """What the caller of kill is told."""
+    session = outcome.session
+    return KillResult(
+        freed=outcome.removal.removed,
+        preserved_path=session.preserved_path,
+        preserved_reason=session.preserved_reason,
+        branch=session.branch if session.workspace_path else "",
+        branch_kept=outcome.removal.branch_kept or bool(outcome.removal.preserved_reason),
+    )
+
+
+def fingerprint_of(request: SpawnRequest) -> str:
+    """What makes two spawn requests the same one."""
+    return hashlib.sha256(msgspec.json.encode(request)).hexdigest()
+
+
+async def _result(task: asyncio.Task[T]) -> T:
+    """The outcome of a daemon's task; a caller that leaves doesn't end it."""
+    return await asyncio.shield(task)

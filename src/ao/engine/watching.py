@@ -1,0 +1,81 @@
+"""Watching agents without looking: a process's end comes from the kernel, everything else from hooks.
+
+An agent's exit changes its activity and nothing else; the session, its terminal and its files stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from ao.engine.world import World, terminal_of
+from ao.model.session import Activity, Session
+from ao.model.signal import Signal
+from ao.ports import ProcessId
+
+READY_TIMEOUT_S: Final = 20.0
+READY_POLL_S: Final = 0.2
+
+log = logging.getLogger("ao.engine.watching")
+
+
+class Watches:
+    """One task per living agent, parented by the daemon; it sleeps in the kernel until the process ends."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._heard: dict[str, asyncio.Event] = {}
+        self._report: Callable[[str, Signal], Awaitable[object]] | None = None
+
+    def report_to(self, sink: Callable[[str, Signal], Awaitable[object]]) -> None:
+        """Where the end of an agent is reported; set once while wiring."""
+        self._report = sink
+
+    def watch(self, session: Session, process: ProcessId, folder: str) -> None:
+        """Report the end of `process` as the session's agent; replaces an earlier watch."""
+        self.forget(session.id)
+        self._tasks[session.id] = self._world.start(self._until_gone(session.id, process, folder))
+
+    def forget(self, session_id: str) -> None:
+        """Stop watching; nothing happens when nobody watches."""
+        task = self._tasks.pop(session_id, None)
+        if task is not None:
+            task.cancel()
+
+    def heard(self, session_id: str) -> None:
+        """A signal of this session arrived."""
+        event = self._heard.get(session_id)
+        if event is not None:
+            event.set()
+
+    async def first_signal(self, session_id: str) -> None:
+        """Return when the next signal of this session arrives."""
+        event = self._heard.setdefault(session_id, asyncio.Event())
+        try:
+            await event.wait()
+        finally:
+            if self._heard.get(session_id) is event:
+                del self._heard[session_id]
+
+    async def screen_shows(self, session: Session, marks: tuple[str, ...]) -> bool:
+        """Wait until one of `marks` stands on two equal screens in a row; False when it didn't in time."""
+        before = ""
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+        while asyncio.get_running_loop().time() < deadline:
+            screen = await self._world.runtime.capture(terminal_of(session), lines=80)
+            if screen and screen == before and (not marks or any(mark in screen for mark in marks)):
+                return True
+            before = screen
+            await asyncio.sleep(READY_POLL_S)
+        return False
+
+    async def _until_gone(self, session_id: str, process: ProcessId, folder: str) -> None:
+        await self._world.host.exited(process)
+        code = await self._world.runtime.exit_code(folder)
+        self._tasks.pop(session_id, None)
+        log.info("agent exited", extra={"session": session_id, "exit_code": code})
+        if self._report is not None:
+            await self._report(session_id, Signal(event="process-exited", state=Activity.EXITED, exit_code=code))
