@@ -1,0 +1,176 @@
+"""Sessions: the rows, the counter that gives them their ids, and the idempotency keys of spawn requests.
+
+An id is never given twice: the number comes from a counter on the project that only grows, in the transaction that
+inserts the row, so removing a row frees nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from ao.model import ids
+from ao.model.session import Kind, NewSession, Session
+from ao.store.rows import Connection, Table
+
+_TABLE = Table("sessions", Session, fixed=frozenset({"id", "project_id", "num", "kind", "created_at"}))
+_ACTIVE = "phase NOT IN ('ending', 'ended')"
+_TERMINATED = "phase IN ('ending', 'ended')"
+_IN_ORDER = " ORDER BY project_id, num"
+
+
+class OrchestratorExists(Exception):  # noqa: N818 (a fact about the store, most callers answer with it)
+    """The project already has an active orchestrator: `session`."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(f"project {session.project_id} has the active orchestrator {session.id}")
+        self.session = session
+
+
+def seed(conn: Connection, new: NewSession, *, now: int, at_least: int = 1) -> Session:
+    """Insert a session in phase `seeded` under the project's next number, at least `at_least`.
+
+    Raises LookupError when the project is unknown or archived, OrchestratorExists when a second active
+    orchestrator would come of it.
+    """
+    advanced = conn.execute(
+        "UPDATE projects SET next_num = max(next_num, ?) + 1 WHERE id = ? AND archived_at IS NULL "
+        "RETURNING next_num - 1",
+        (at_least, new.project_id),
+    ).fetchall()
+    if not advanced:
+        raise LookupError(f"project {new.project_id} isn't registered")
+    num: int = advanced[0][0]
+    session_id = ids.session_id(new.project_id, num)
+    session = Session(
+        id=session_id,
+        project_id=new.project_id,
+        num=num,
+        kind=new.kind,
+        agent=new.agent,
+        issue_id=new.issue_id,
+        display_name=new.display_name,
+        prompt=new.prompt,
+        rules=new.rules,
+        model=new.model,
+        permissions=new.permissions,
+        repo_path=new.repo_path,
+        branch=new.branch or ids.default_branch(session_id),
+        warnings=new.warnings,
+        native_id=new.native_id,
+        replaces=new.replaces,
+        activity_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        _TABLE.insert(conn, session)
+    except sqlite3.IntegrityError as error:
+        raise _orchestrator_exists(conn, session) or error from error
+    return session
+
+
+def get(conn: Connection, session_id: str) -> Session | None:
+    """The session, None when there is none."""
+    return _TABLE.first(conn, "WHERE id = ?", (session_id,))
+
+
+def all_sessions(
+    conn: Connection,
+    *,
+    project: str | None = None,
+    kind: Kind | None = None,
+    terminated: bool | None = None,
+    limit: int | None = None,
+    after: tuple[str, int] | None = None,
+) -> list[Session]:
+    """Sessions by project and number; `after` is the (project id, number) of the last one of an earlier page."""
+    terms: list[tuple[str, tuple[str | int, ...]]] = []
+    if project is not None:
+        terms.append(("project_id = ?", (project,)))
+    if kind is not None:
+        terms.append(("kind = ?", (kind.value,)))
+    if terminated is not None:
+        terms.append((_TERMINATED if terminated else _ACTIVE, ()))
+    if after is not None:
+        terms.append(("(project_id, num) > (?, ?)", after))
+    where = f"WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
+    values = tuple(value for _, each in terms for value in each)
+    return _TABLE.select(conn, f"{where}{_IN_ORDER} LIMIT ?", (*values, -1 if limit is None else limit))
+
+
+def count(conn: Connection, *, project: str | None = None, terminated: bool | None = None) -> int:
+    """How many sessions there are."""
+    terms = ["project_id = :project"] if project is not None else []
+    if terminated is not None:
+        terms.append(_TERMINATED if terminated else _ACTIVE)
+    where = f" WHERE {' AND '.join(terms)}" if terms else ""
+    found: int = conn.execute(f"SELECT count(*) FROM sessions{where}", {"project": project}).fetchone()[0]  # noqa: S608
+    return found
+
+
+def change(conn: Connection, session_id: str, fn: Callable[[Session], Session | None], *, now: int) -> Session | None:
+    """Apply the pure `fn` to the row as it is now and write only the columns that differ; the row after.
+
+    None when there is no such row or `fn` returned None. Raises OrchestratorExists when it would make a second
+    active orchestrator.
+    """
+    try:
+        return _TABLE.change(conn, session_id, fn, now=now)
+    except sqlite3.IntegrityError as error:
+        current = get(conn, session_id)
+        raise (_orchestrator_exists(conn, current) if current else None) or error from error
+
+
+def delete_seed(conn: Connection, session_id: str) -> bool:
+    """Remove a session that is still a seed, with its changes; one `session_deleted` change takes their place.
+
+    Tells whether it did: a session past `seeded` stays as it is.
+    """
+    found = conn.execute("SELECT 1 FROM sessions WHERE id = ? AND phase = 'seeded'", (session_id,)).fetchone()
+    return found is not None and delete_row(conn, session_id)
+
+
+def delete_row(conn: Connection, session_id: str) -> bool:
+    """Remove a session of any phase, its messages and its changes; one `session_deleted` change takes their place."""
+    if conn.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,)).fetchone() is None:
+        return False
+    conn.execute("DELETE FROM change_log WHERE session_id = ?", (session_id,))
+    return conn.execute("DELETE FROM sessions WHERE id = ?", (session_id,)).rowcount == 1
+
+
+def active_orchestrator(conn: Connection, project_id: str) -> Session | None:
+    """The project's orchestrator in phase seeded to live; there is at most one."""
+    return _TABLE.first(
+        conn,
+        "WHERE project_id = ? AND kind = 'orchestrator' AND phase IN ('seeded', 'workspace', 'launched', 'live')",
+        (project_id,),
+    )
+
+
+def unfinished(conn: Connection) -> list[Session]:
+    """Every session that isn't `ended`: what a start of the daemon has to look at."""
+    return _TABLE.select(conn, "WHERE phase IN ('seeded', 'workspace', 'launched', 'live', 'ending')" + _IN_ORDER)
+
+
+def find_idempotent(conn: Connection, key: str) -> tuple[str, Session | None] | None:
+    """What `key` was used for: the request's fingerprint and its session (None once that is gone)."""
+    row = conn.execute("SELECT fingerprint, session_id FROM idempotency WHERE key = ?", (key,)).fetchone()
+    return (row[0], get(conn, row[1])) if row else None
+
+
+def remember_idempotent(conn: Connection, key: str, fingerprint: str, session_id: str, now: int) -> None:
+    """Tie `key` to a request and its session, in place of what it was tied to."""
+    conn.execute("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?)", (key, fingerprint, session_id, now))
+
+
+def forget_idempotent(conn: Connection, *, before: int) -> int:
+    """Drop keys remembered before `before` (milliseconds); how many."""
+    return conn.execute("DELETE FROM idempotency WHERE created_at < ?", (before,)).rowcount
+
+
+def _orchestrator_exists(conn: Connection, refused: Session) -> OrchestratorExists | None:
+    if refused.kind is not Kind.ORCHESTRATOR:
+        return None
+    active = active_orchestrator(conn, refused.project_id)
+    return OrchestratorExists(active) if active and active.id != refused.id else None
