@@ -1,4 +1,4 @@
-"""Ending sessions: `ao session kill`, `cleanup` and `rollback`. Uncommitted work is kept unless `--force` archives it."""
+"""Ending sessions: `ao session kill`, `cleanup` and `rollback`. Uncommitted work stays; `--force` archives it."""
 
 from __future__ import annotations
 

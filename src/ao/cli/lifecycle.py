@@ -146,7 +146,7 @@ def _discard_stale(found: Inspection, paths: Paths) -> None:
     """Remove a run file whose daemon is gone; refuse when it leads to the daemon of another installation."""
     if found.identity.get("service") == SERVICE and found.identity.get("pid") == found.pid:
         raise CliError(
-            found.error, code="DAEMON_FOREIGN", hint=f"nothing was changed; check AO_RUN_FILE and AO_DATA_DIR"
+            found.error, code="DAEMON_FOREIGN", hint="nothing was changed; check AO_RUN_FILE and AO_DATA_DIR"
         )
     remove_run_file(paths.run_file, found.pid)
 

@@ -69,13 +69,6 @@ def _plain(session: dict[str, Any], now: float, *, orchestrators: bool) -> str:
     return "  " + "  ".join(output.clean(part) for part in parts if part)
 
 
-def painted(rows: list[list[str]], statuses: Sequence[str], *, column: int) -> list[str]:
-    """The lines of a padded table with one column in the colours of the statuses."""
-    for row, status in zip(rows, statuses, strict=True):
-        row[column] = output.paint(row[column], output.status_colour(status))
-    return output.lines(rows)
-
-
 def _show(sessions: Sequence[dict[str, Any]], *, orchestrators: bool) -> None:
     now = time.time()
     project = None
@@ -103,10 +96,11 @@ def _ls(context: Context, values: Values) -> None:
     query = {} if values.on("include-terminated") else {"active": "true"}
     if project:
         query["project"] = project
-        with suggesting(context, project):
-            context.client.get(f"/projects/{_escaped(project)}")
     answer = context.client.get("/sessions", query)
     sessions = in_order(answer.get("sessions", []))
+    if project and not sessions:
+        with suggesting(context, project):
+            context.client.get(f"/projects/{_escaped(project)}")
     if not values.on("all"):
         sessions = [session for session in sessions if session.get("kind") != "orchestrator"]
     meta = answer.get("meta") or {}

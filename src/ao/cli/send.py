@@ -25,10 +25,12 @@ def _text(context: Context, values: Values, words: list[str]) -> str:
 
 
 def _send(context: Context, values: Values) -> None:
-    words = values.many("ID_AND_MESSAGE")
+    words = values.many("MESSAGE")
     session_id = values.text("session")
-    if not session_id and words:
-        session_id, *words = words
+    if not session_id:
+        session_id = values.text("ID")
+    elif values.text("ID"):
+        words = [values.text("ID"), *words]
     text = _text(context, values, words)
     if not text.strip():
         raise UsageError("usage: the message must not be blank", hint="ao send ID MESSAGE, or ao send ID - < FILE")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _TICK_S = 1.0
 # Changes come in bursts; redraws of one burst are joined.
 _SETTLE_S = 0.05
+_BURST_S = 0.3
 _HEADER = ["ID", "AGE", "STATUS", "AGENT", "BRANCH", "ABOUT"]
 _COLUMN_STATUS = 2
 
@@ -100,11 +101,14 @@ def _wait(stream: EventStream, tick_s: float | None) -> bool:
     """Wait for changes and take those of one burst; whether there were any."""
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLIN)
-    changed = False
-    wait_s = tick_s
+    wait_s, end, changed = tick_s, float("inf"), False
     while not stream.ended and poll.poll(None if wait_s is None else wait_s * 1000):
         changed = any(frame.event for frame in stream.receive(_TICK_S)) or changed
-        wait_s = _SETTLE_S if changed else tick_s
+        if changed:
+            end = min(end, time.monotonic() + _BURST_S)
+            wait_s = max(min(_SETTLE_S, end - time.monotonic()), 0)
+            if not wait_s:
+                break
     return changed
 
 
