@@ -18,7 +18,7 @@ PLUGINS := -p asyncio -p timeout -p xdist -p hypothesispytest -p schemathesis
 PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/pytest $(PLUGINS)
 ARGS ?=
 
-.PHONY: help test demo fmt check fmt-check lint types layers test-fast agents bench build api lock run clean
+.PHONY: help test demo fmt check fmt-check lint types layers test-fast agents bench build api picture lock run clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ build: $(VENV)/.dev ## build the wheel
 api: $(VENV)/.dev ## write docs/openapi.json from the types that decode and encode
 	$(PY) -m ao.api.openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
+
+picture: $(VENV)/.dev ## draw the live table of the README
+	$(PY) -m demo.picture docs/live-table.svg
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url

@@ -129,16 +129,20 @@ class Demo:
 
     def run(self, *, stay: bool) -> None:
         """The main job, step by step. Raises `DemoError` for whatever went wrong."""
-        self._make_repository()
-        self._say(f"a small repository: {self.repository}")
-        self._show("start")
-        self._show("project", "add", "--path", str(self.repository), "--id", PROJECT)
+        self.prepare()
         self._say("three agents on three tasks, each in its own worktree and terminal")
-        self._spawn()
+        self.spawn()
         self._watch()
         self._explain()
         if stay:
             input("\nPress Enter to stop the sessions and the daemon and remove all of it. ")
+
+    def prepare(self) -> None:
+        """A repository, a daemon, and the one registered with the other."""
+        self._make_repository()
+        self._say(f"a small repository: {self.repository}")
+        self._show("start")
+        self._show("project", "add", "--path", str(self.repository), "--id", PROJECT)
 
     def end(self) -> None:
         """Stop the sessions and the daemon, then remove the scratch home; says so when something had to be ended."""
@@ -170,7 +174,7 @@ class Demo:
         self._git("add", ".")
         self._git("commit", "--quiet", "--message", "A shelf that counts")
 
-    def _spawn(self) -> None:
+    def spawn(self) -> None:
         """Start three spawns at once, so that the agents work side by side."""
         for task in TASKS:
             arguments = ("spawn", "--project", PROJECT, "--agent", "demo", "--prompt", task)

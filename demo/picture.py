@@ -1,0 +1,101 @@
+"""Draw the live table as a picture: `python -m demo.picture FILE.svg`.
+
+Runs the demo's sessions, shows `ao status --watch` in a terminal of its own, and turns what stands on that terminal's
+screen into an SVG. What the picture shows is therefore what the command prints.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from html import escape
+from pathlib import Path
+
+from demo.run_demo import Demo, DemoError, scratch
+
+COLUMNS, LINES = 110, 12
+CHARACTER, LINE = 8.43, 19
+SGR = re.compile(r"\x1b\[([0-9;]*)m")
+COLOURS = {
+    "31": "#f47067", "32": "#8ddb8c", "33": "#daaa3f", "34": "#6cb6ff", "35": "#dcbdfb", "36": "#76e3ea", "90": "#768390",
+}  # fmt: skip
+INK, PAPER = "#cdd9e5", "#22272e"
+
+
+def main() -> int:
+    """Write the picture to the file that is named; 0 when done."""
+    target = Path(sys.argv[1])
+    with scratch() as demo:
+        demo.prepare()
+        demo.spawn()
+        target.write_text(svg(_screen(demo)))
+    return 0
+
+
+def _screen(demo: Demo) -> list[str]:
+    """The lines on the terminal once an agent has finished or all have had three seconds."""
+    socket = str(demo.home / "picture.sock")
+    env = {name: value for name, value in demo.environment.items() if name != "NO_COLOR"}
+
+    def tmux(*arguments: str) -> str:
+        command = ["tmux", "-S", socket, "-f", "/dev/null", *arguments]
+        return subprocess.run(
+            command, env=env | {"TERM": "xterm-256color"}, check=True, capture_output=True, text=True
+        ).stdout
+
+    size = ("-x", str(COLUMNS), "-y", str(LINES))
+    tmux("new-session", "-d", "-s", "picture", *size, f"{demo.ao} status --watch")
+    deadline = time.monotonic() + 3
+    try:
+        while True:
+            text = tmux("capture-pane", "-p", "-e", "-t", "picture")
+            if all(f"-{number}" in text for number in (1, 2, 3)) and ("idle" in text or time.monotonic() > deadline):
+                return text.rstrip().splitlines()
+            if time.monotonic() > deadline + 10:
+                raise DemoError(f"the table did not show three sessions:\n{text}")
+            time.sleep(0.05)
+    finally:
+        tmux("kill-server")
+
+
+def svg(lines: list[str]) -> str:
+    """Lines with SGR colours as a picture."""
+    width, height = round(COLUMNS * CHARACTER + 32), (len(lines) + 1) * LINE + 40
+    rows = [f'<text x="16" y="{62 + number * LINE}">{_spans(line)}</text>' for number, line in enumerate(lines)]
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
+        ' aria-label="ao status --watch: a table of three sessions">',
+        f'<rect width="{width}" height="{height}" rx="8" fill="{PAPER}"/>',
+        f'<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14" fill="{INK}" xml:space="preserve">',
+        '<text x="16" y="30" fill="#768390">$ ao status --watch</text>',
+        *rows,
+        "</g>",
+        "</svg>",
+        "",
+    ])  # fmt: skip
+
+
+def _spans(line: str) -> str:
+    spans = []
+    style = ""
+    for number, part in enumerate(SGR.split(line)):
+        if number % 2:
+            style = _style(part)
+        elif part:
+            spans.append(f"<tspan{style}>{escape(part)}</tspan>")
+    return "".join(spans)
+
+
+def _style(codes: str) -> str:
+    marks = ""
+    for code in codes.split(";"):
+        marks += f' fill="{COLOURS[code]}"' if code in COLOURS else ""
+        marks += ' font-weight="bold"' if code == "1" else ""
+        marks += ' opacity="0.6"' if code == "2" else ""
+    return marks
+
+
+if __name__ == "__main__":
+    sys.exit(main())
