@@ -19,7 +19,8 @@ COLUMNS, LINES = 110, 12
 CHARACTER, LINE = 8.43, 19
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
 COLOURS = {
-    "31": "#f47067", "32": "#8ddb8c", "33": "#daaa3f", "34": "#6cb6ff", "35": "#dcbdfb", "36": "#76e3ea", "90": "#768390",
+    "31": "#f47067", "32": "#8ddb8c", "33": "#daaa3f", "34": "#6cb6ff", "35": "#dcbdfb", "36": "#76e3ea",
+    "90": "#768390",
 }  # fmt: skip
 INK, PAPER = "#cdd9e5", "#22272e"
 
