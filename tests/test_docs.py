@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ao import config
 from ao.cli import table
 from ao.model.errors import CODES
 from ao.model.project import ProjectConfig
@@ -43,6 +44,13 @@ def test_every_key_of_a_projects_configuration_is_explained() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     missing = [key for key in ProjectConfig.__struct_encode_fields__ if f"`{key}" not in text]
     assert not missing
+
+
+def test_every_setting_of_the_daemon_is_explained() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    names = [name for setting in config._SETTINGS for name in (setting.variable, setting.key) if name]
+    assert len(names) > 20
+    assert not [name for name in names if f"| `{name}` |" not in text]
 
 
 def test_every_documented_page_is_reachable_from_the_readme() -> None:
