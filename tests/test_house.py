@@ -18,11 +18,16 @@ STARTS_PROCESS = re.compile(
     r"asyncio\.create_subprocess_\w+|os\.(fork|forkpty|system|popen|posix_spawnp?|(exec|spawn)\w+)"
 )
 BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
+STARTS_TASK = {"asyncio.create_task", "asyncio.ensure_future"}
+AWAITS_TASK = {"asyncio.wait", "asyncio.gather", "asyncio.wait_for"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# The boundaries (a request, an iteration of a loop, a hook's callback, the CLI's main): module and function.
+# The boundaries: module and function, with what goes on after the error.
 BROAD_EXCEPT = {
-    ("ao/cli/dispatch.py", "run"),
-    ("ao/cli/hook.py", "report"),
+    ("ao/cli/dispatch.py", "run"): "main of the command line: the error becomes a message and an exit code",
+    ("ao/cli/hook.py", "report"): "a hook's callback: the agent must not notice",
+    ("ao/engine/messaging.py", "_drain"): "an iteration of a loop: the other sessions' messages go on",
+    ("ao/engine/recovery.py", "run"): "an iteration of a loop: the other sessions are settled",
+    ("ao/store/database.py", "_attempt"): "a job's error is handed to the caller that waits for it",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -73,18 +78,19 @@ def words(path: Path, _tree: ast.Module) -> Iterator[str]:
 
 
 def tasks_processes_and_errors(path: Path, tree: ast.Module) -> Iterator[str]:
-    """Tasks have a parent group, processes start in host or cli, a broad `except` stands at a named boundary only."""
+    """Tasks have a parent, processes start in host or cli, a broad `except` stands at a named boundary only."""
     module = path.relative_to(ROOT / "src").as_posix()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
-        if called in ("asyncio.create_task", "asyncio.ensure_future"):
-            yield f"line {node.lineno}: a task without a parent group"
         if STARTS_PROCESS.fullmatch(called) and module.split("/")[1] not in ("host", "host.py", "cli", "doctor.py"):
             yield f"line {node.lineno}: {called} outside host and cli"
     for function in _functions(tree):
-        own = (node for child in function.body for node in _same_function(child))
+        own = [node for child in function.body for node in _same_function(child)]
+        called_here = {ast.unparse(node.func) for node in own if isinstance(node, ast.Call)}
+        if called_here & STARTS_TASK and not called_here & AWAITS_TASK:
+            yield f"{function.name} (line {function.lineno}): starts a task and doesn't wait for it"
         for node in own:
             if isinstance(node, ast.ExceptHandler) and _is_broad(node) and (module, function.name) not in BROAD_EXCEPT:
                 yield f"{function.name} (line {node.lineno}): a broad except outside the boundaries"
