@@ -1,0 +1,237 @@
+"""The daemon: wiring only. Who is built from what, in which order things start, and in which they stop.
+
+Start: lock, store, collaborators, engine; recovery to its end; socket; run file; serve. Stop: no new requests, streams
+closed, running requests drained, tasks cancelled (what they had begun is finished or undone at the next start), store
+closed, run file removed, lock released. Agents are never touched by either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from ao import __version__, paths
+from ao.agents import Catalog
+from ao.api import access
+from ao.api.server import Server
+from ao.config import Config, load
+from ao.engine.engine import Engine
+from ao.engine.world import Settings, World
+from ao.feed import Feed
+from ao.forges.credentials import has_github_credentials
+from ao.host import LocalHost
+from ao.log import configure
+from ao.model.change import Change
+from ao.model.errors import AoError
+from ao.ports import Host
+from ao.runtimes import Tmux
+from ao.store import changes
+from ao.store.database import Database
+from ao.workspaces import Worktrees
+
+KEEP_MS: Final = 7 * 24 * 3_600_000
+KEEP_ROWS: Final = 100_000
+PRUNE_EVERY_S: Final = 3_600.0
+
+log = logging.getLogger("ao.daemon")
+
+
+class Parts:
+    """Replaceable collaborators, for tests that stand at a port. The defaults are the real things."""
+
+    host: Callable[[Mapping[str, str]], Host] = staticmethod(lambda environ: LocalHost(environ=environ))
+    database: Callable[..., Database] = staticmethod(Database.open)
+
+
+class Daemon:
+    """One running daemon."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str], parts: Parts | None = None) -> None:
+        self._config = config
+        self._environ = environ
+        self._parts = parts or Parts()
+        self._stopping = asyncio.Event()
+        self._committed: list[Callable[[list[Change]], None]] = []
+
+    def stop(self) -> None:
+        """Begin a graceful stop; idempotent."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`. Raises AoError when it can't start; then nothing is left behind."""
+        config = self._config
+        async with AsyncExitStack() as stack:
+            lock = lock_data_dir(config.data_dir)
+            stack.callback(os.close, lock)
+            os.chdir(config.data_dir)
+            db = self._parts.database(os.path.join(config.data_dir, "ao.db"), on_commit=self._on_commit)
+            stack.push_async_callback(db.close)
+            feed = Feed(head=db.revision)
+            self._committed.append(feed.publish)
+            group = await stack.enter_async_context(_Tasks())
+            host = self._parts.host(self._environ)
+            runtime = Tmux(host, data_dir=config.data_dir)
+            stack.push_async_callback(runtime.shut)
+            secrets = access.ensure_secrets(config.data_dir)
+            world = self._world(db, host, runtime, group.start, secrets)
+            engine = Engine(world)
+            self._committed.append(engine.committed)
+            server = Server(config, engine, feed, secrets, shutdown=self.stop)
+            self._server = server
+            await server.bind()
+            stack.push_async_callback(server.close)
+            await engine.recovery.run()
+            self._announce(server.port)
+            stack.callback(paths.remove_run_file, config.run_file, os.getpid())
+            await server.serve()
+            group.start(self._check_forge(host))
+            group.start(_prune_for_ever(db, world.now))
+            log.info("daemon listening", extra={"addr": f"127.0.0.1:{server.port}", "pid": os.getpid()})
+            await self._stopping.wait()
+            feed.close()
+        log.info("daemon stopped cleanly")
+
+    def _world(
+        self,
+        db: Database,
+        host: Host,
+        runtime: Tmux,
+        start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
+        secrets: access.Secrets,
+    ) -> World:
+        config = self._config
+        settings = Settings(
+            data_dir=config.data_dir,
+            environ=self._environ,
+            ao_bin=ao_program(),
+            default_agent=config.agent,
+            default_model=config.model,
+            default_permissions=config.permissions,
+            fetch=config.fetch,
+            kill_grace_s=config.kill_grace_s,
+            compat=config.compat,
+            run_file=config.run_file,
+        )
+        return World(
+            db=db,
+            host=host,
+            workspaces=Worktrees(host, settings.worktrees),
+            runtime=runtime,
+            agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=self._environ),
+            settings=settings,
+            now=lambda: time.time_ns() // 1_000_000,
+            start=start,
+            token_for=secrets.session_token,
+            api_url=lambda: f"http://127.0.0.1:{self._server.port}",
+        )
+
+    def _on_commit(self, found: list[Change]) -> None:
+        for sink in self._committed:
+            sink(found)
+
+    def _announce(self, port: int) -> None:
+        started_at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}Z"
+        paths.write_run_file(
+            self._config.run_file,
+            paths.RunFile(os.getpid(), port, started_at, __version__, self._config.data_dir),
+        )
+
+    async def _check_forge(self, host: Host) -> None:
+        if not await has_github_credentials(host, self._environ):
+            log.warning("scm observer disabled: provider credentials unavailable")
+
+
+class _Tasks:
+    """The group that owns every task of the engine: a failed one is logged, all are cancelled at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> _Tasks:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` as a task of this group."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, AoError):
+            log.error("a task failed", exc_info=error)
+
+
+def lock_data_dir(data_dir: str) -> int:
+    """Hold the data folder for this process's life; the descriptor of the lock.
+
+    Raises `DAEMON_ALREADY_RUNNING` when another daemon holds it, whatever its run file and port.
+    """
+    os.makedirs(data_dir, mode=0o700, exist_ok=True)
+    os.chmod(data_dir, 0o700)
+    descriptor = os.open(os.path.join(data_dir, "daemon.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown pid"
+        os.close(descriptor)
+        raise AoError(
+            "DAEMON_ALREADY_RUNNING",
+            f"daemon already running ({holder}) on {data_dir}; refusing to start",
+            hint="`ao status` shows it; `ao stop` ends it; AO_DATA_DIR names another data folder",
+        ) from None
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"pid {os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def ao_program() -> str:
+    """Absolute path of the `ao` that belongs to this interpreter: beside it, not whatever PATH names."""
+    beside = os.path.join(os.path.dirname(sys.executable), "ao")
+    return beside if os.access(beside, os.X_OK) else os.environ.get("AO_BIN", beside)
+
+
+async def _prune_for_ever(db: Database, now: Callable[[], int]) -> None:
+    """Keep the change log within its bounds, at start and then hourly."""
+    while True:
+        oldest = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime((now() - KEEP_MS) / 1000))
+        await db.write(lambda conn, oldest=oldest: changes.prune(conn, older_than_iso=oldest, keep_rows=KEEP_ROWS))
+        await asyncio.sleep(PRUNE_EVERY_S)
+
+
+async def serve(config: Config, environ: Mapping[str, str], parts: Parts | None = None) -> None:
+    """Run a daemon until SIGTERM, SIGINT or an accepted shutdown request."""
+    daemon = Daemon(config, environ, parts)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    await daemon.run()
+
+
+def main() -> int:
+    """`ao daemon`: exit code 0 after a clean stop, 1 when it couldn't start."""
+    configure()
+    try:
+        asyncio.run(serve(load(os.environ), os.environ))
+    except AoError as error:
+        log.error("daemon could not start", extra={"code": error.code, "cause": error.message, "hint": error.hint})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
