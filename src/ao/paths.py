@@ -207,17 +207,21 @@ _BLANKS = " \t\r\n"
 
 
 def decode_json(text: str) -> Any:
-    """The value of a JSON document; `ValueError` when it isn't one."""
+    """The value of a JSON document; `ValueError` with the place when it isn't one."""
     start = len(text) - len(text.lstrip(_BLANKS))
     try:
         value, end = _scan(text, start)
-    except StopIteration:
-        raise ValueError("not a JSON document") from None
+    except (StopIteration, SystemError, ValueError, RecursionError):
+        # Without `json` loaded the scanner can't even name the error (SystemError); the package below can.
+        end = -1
+    if end >= 0 and not text[end:].strip(_BLANKS):
+        return value
+    import json
+
+    try:
+        return json.loads(text, strict=False)
     except RecursionError:
         raise ValueError("the JSON document is nested too deeply") from None
-    if text[end:].strip(_BLANKS):
-        raise ValueError("text follows the JSON document")
-    return value
 
 
 def encode_json(value: Any, *, indent: int = 0, level: int = 0) -> str:

@@ -6,6 +6,8 @@ it logged. Stop acts only on a daemon that proved to be this installation's, and
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -20,10 +22,12 @@ from ao.cli.inspection import READY, SERVICE, STALE, STOPPED, Inspection, inspec
 from ao.cli.loopback import ProtocolError, exchange
 from ao.cli.output import emit, emit_json
 from ao.cli.status import as_json
-from ao.paths import format_duration, remove_run_file
+from ao.paths import format_duration, read_run_file, remove_run_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ao.cli.context import Context
     from ao.cli.grammar import Values
     from ao.paths import Paths
@@ -43,16 +47,52 @@ def _start(context: Context, values: Values) -> None:
     deadline = time.monotonic() + (timeout_s if timeout_s > 0 else DEFAULT_TIMEOUT_S)
     log_file = context.absolute(values.text("log-file")) if values.text("log-file") else paths.log_file
     found = inspect(paths)
-    if found.state in (STOPPED, STALE):
-        if found.state == STALE:
-            _discard_stale(found, paths)
-        found = _launch(context, log_file, deadline)
-    elif found.state != READY:
-        found = _await_ready(paths, deadline, "process exists but did not become ready", log_file)
+    if found.state != READY:
+        with _turn(paths, deadline):
+            found = _bring_up(context, log_file, deadline)
     if values.on("json"):
         emit_json(as_json(found, paths))
     else:
         emit(f"AO daemon ready (pid {found.pid}, port {found.run.port if found.run else 0})")
+
+
+@contextlib.contextmanager
+def _turn(paths: Paths, deadline: float) -> Iterator[None]:
+    """One `ao start` at a time: a second one waits, and then finds the first one's daemon instead of racing it."""
+    home = os.path.dirname(paths.run_file)
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        lock = os.open(os.path.join(home, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CliError(f"cannot write in {home}: {error.strerror}", code="HOME_UNWRITABLE") from None
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise CliError("another ao start is still at it", code="DAEMON_START_TIMEOUT") from None
+                time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _bring_up(context: Context, log_file: str, deadline: float) -> Inspection:
+    paths = context.paths
+    found = inspect(paths, timeout_s=_probe_time(deadline))
+    if found.state == READY:
+        return found
+    if found.state not in (STOPPED, STALE):
+        return _await_ready(paths, deadline, "process exists but did not become ready", log_file)
+    if found.state == STALE:
+        _discard_stale(found, paths)
+    return _launch(context, log_file, deadline)
+
+
+def _probe_time(deadline: float) -> float:
+    return min(max(deadline - time.monotonic(), 0.05), PROBE_TIMEOUT_S)
 
 
 def _launch(context: Context, log_file: str, deadline: float) -> Inspection:
@@ -61,7 +101,6 @@ def _launch(context: Context, log_file: str, deadline: float) -> Inspection:
     environment |= {name: value for name, value in paths.environment().items() if name in paths.explicit}
     try:
         home = os.path.dirname(paths.run_file)
-        os.makedirs(home, mode=0o700, exist_ok=True)
         os.makedirs(os.path.dirname(log_file), mode=0o700, exist_ok=True)
         log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -88,7 +127,7 @@ def _await_child(paths: Paths, child: subprocess.Popen[bytes], deadline: float, 
     while not exited:
         exited = child.poll() is not None
         # The run file is written last, so there is nobody to ask before it names a living process.
-        found = inspect(paths)
+        found = inspect(paths, timeout_s=_probe_time(deadline))
         if found.state == READY:
             child.returncode = child.returncode or 0  # it outlives us: no complaint about a running child
             return found
@@ -104,7 +143,7 @@ def _await_child(paths: Paths, child: subprocess.Popen[bytes], deadline: float, 
 
 def _await_ready(paths: Paths, deadline: float, prefix: str, log_file: str) -> Inspection:
     while True:
-        found = inspect(paths)
+        found = inspect(paths, timeout_s=_probe_time(deadline))
         if found.state == READY:
             return found
         _check_deadline(found, deadline, prefix, log_file)
@@ -130,16 +169,35 @@ def _last_words(log_file: str, offset: int) -> str:
 def _stop(context: Context, values: Values) -> None:
     paths = context.paths
     timeout_s = values.number("timeout", DEFAULT_TIMEOUT_S)
-    timeout_s = timeout_s if timeout_s > 0 else DEFAULT_TIMEOUT_S
-    found = inspect(paths)
-    if found.state == STALE:
-        _discard_stale(found, paths)
-    elif found.state != STOPPED:
-        _end(found.pid, paths, timeout_s, force=values.on("force"))
+    # Held from before the proof: what is stopped below is the very process that proved itself.
+    pid, process = _hold(paths)
+    try:
+        found = inspect(paths)
+        if found.state == STALE:
+            _discard_stale(found, paths)
+        elif found.pid != pid or (process is None and found.state != STOPPED):
+            raise CliError("the daemon changed meanwhile; nothing was stopped", code="DAEMON_UNVERIFIED")
+        elif process is not None:
+            _end(found, process, paths, timeout_s if timeout_s > 0 else DEFAULT_TIMEOUT_S, force=values.on("force"))
+    finally:
+        if process is not None:
+            os.close(process)
     if values.on("json"):
         emit_json({"state": STOPPED, "runFile": paths.run_file, "dataDir": paths.data_dir})
     else:
         emit("AO daemon stopped")
+
+
+def _hold(paths: Paths) -> tuple[int, int | None]:
+    """The process the run file names and a pidfd of it, as far as there is one."""
+    pid = 0
+    try:
+        run = read_run_file(paths.run_file)
+        pid = run.pid if run else 0
+        return pid, os.pidfd_open(pid) if pid else None
+    except OSError:
+        # Gone or unreadable; `inspect` finds out which.
+        return pid, None
 
 
 def _discard_stale(found: Inspection, paths: Paths) -> None:
@@ -151,32 +209,20 @@ def _discard_stale(found: Inspection, paths: Paths) -> None:
     remove_run_file(paths.run_file, found.pid)
 
 
-def _end(pid: int, paths: Paths, timeout_s: float, *, force: bool) -> None:
-    """Stop the process `pid` if it proves to be our daemon, and wait for its end."""
-    try:
-        # Held from before the proof: what is signalled below is the very process that proved itself.
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        remove_run_file(paths.run_file, pid)
-        return
-    try:
-        found = inspect(paths)
-        owned = found.owned and found.pid == pid
-        if not owned and not (force and holds_data(pid, paths.data_dir)):
-            what = f"process {pid} is alive but can't be verified as this installation's daemon"
-            hint = "nothing was stopped" + (
-                "" if force else "; ao stop --force also stops a daemon that doesn't answer"
-            )
-            raise CliError(f"{what}: {found.error or found.state}", code="DAEMON_UNVERIFIED", hint=hint)
-        if owned and found.run:
-            _ask_to_stop(found.run.port, paths, force=force)
-        gone = owned and _ended(process, timeout_s)
-        if not gone and not (force and _signal_to_end(process)):
-            hint = "ao stop --force ends it by signals; see: ao logs"
-            what = f"process {pid} did not exit within {format_duration(timeout_s)}"
-            raise CliError(what, code="DAEMON_STOP_TIMEOUT", hint=hint)
-    finally:
-        os.close(process)
+def _end(found: Inspection, process: int, paths: Paths, timeout_s: float, *, force: bool) -> None:
+    """Stop the daemon if it proves to be ours, and wait for its end."""
+    pid = found.pid
+    if not found.owned and not (force and holds_data(pid, paths.data_dir)):
+        what = f"process {pid} is alive but can't be verified as this installation's daemon"
+        hint = "nothing was stopped" + ("" if force else "; ao stop --force also stops one that doesn't answer")
+        raise CliError(f"{what}: {found.error or found.state}", code="DAEMON_UNVERIFIED", hint=hint)
+    if found.owned and found.run:
+        _ask_to_stop(found.run.port, paths, force=force)
+    gone = found.owned and _ended(process, timeout_s)
+    if not gone and not (force and _signal_to_end(process)):
+        hint = "ao stop --force ends it by signals; see: ao logs"
+        what = f"process {pid} did not exit within {format_duration(timeout_s)}"
+        raise CliError(what, code="DAEMON_STOP_TIMEOUT", hint=hint)
     remove_run_file(paths.run_file, pid)
 
 
