@@ -7,6 +7,7 @@ make. Nothing here ever puts an empty store where another one was.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import sqlite3
@@ -181,6 +182,8 @@ def _statements(sql: str) -> list[str]:
 
 def _back_up(conn: sqlite3.Connection, path: str, num: int) -> None:
     """Copy the whole store to `<path>.backup-<num>-<utc>`, durable before it has that name; the last three stay."""
+    for unfinished in Path(path).parent.glob(f"{glob.escape(os.path.basename(path))}.backup-*.part*"):
+        unfinished.unlink()
     target = f"{path}.backup-{num}-{_utc('%Y%m%dT%H%M%S%fZ')}"
     draft = f"{target}.part"
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -213,9 +216,12 @@ def _mark(path: str) -> str:
 
 def _leave_mark(path: str) -> None:
     """Note beside the store that there is one: so its loss is told from a first start."""
-    if not os.path.exists(_mark(path)):
-        Path(_mark(path)).write_text(f"A store was made here at {_utc('%Y-%m-%dT%H:%M:%SZ')}.\n")
-        _sync_folder(path)
+    if os.path.exists(_mark(path)):
+        return
+    descriptor = os.open(_mark(path), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(f"A store was made here at {_utc('%Y-%m-%dT%H:%M:%SZ')}.\n")
+    _sync_folder(path)
 
 
 def _refuse_if_lost(path: str) -> None:
