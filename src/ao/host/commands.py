@@ -189,6 +189,23 @@ class _Lines(_Exit):
             (pipe.pause_reading if paused else pipe.resume_reading)()
 
 
+class _LineIterator:
+    def __init__(self, protocol: _Lines) -> None:
+        self._protocol = protocol
+
+    def __aiter__(self) -> _LineIterator:
+        return self
+
+    async def __anext__(self) -> bytes:
+        protocol = self._protocol
+        while not protocol.lines:
+            if protocol.ended:
+                raise StopAsyncIteration
+            protocol.news.clear()
+            await protocol.news.wait()
+        return protocol.take()
+
+
 class _LocalConnection:
     """`ao.ports.Connection` to a child process of ours. One reader at a time."""
 
@@ -203,16 +220,10 @@ class _LocalConnection:
             raise ConnectionError("the process has ended")
         pipe.write(data)
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Its output, line by line without the line end; ends when the process does. Can be taken up again later."""
-        protocol = self._protocol
-        while True:
-            while protocol.lines:
-                yield protocol.take()
-            if protocol.ended:
-                return
-            protocol.news.clear()
-            await protocol.news.wait()
+    def lines(self) -> AsyncIterator[bytes]:
+        """Its output, line by line without the line end; ends when the process does. A wait for the next line may be
+        cancelled without losing one."""
+        return _LineIterator(self._protocol)
 
     async def close(self) -> None:
         """End the process and wait for it; idempotent."""

@@ -49,7 +49,7 @@ class Processes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
         pack = _with_descendants([root] if root else [])
-        _signal(pack, signal.SIGTERM)
+        _ask_to_end(pack)
         for _ in range(_ROUNDS):
             settled = not _living(pack)
             fresh = _with_descendants(await self.find(marks)) | _with_descendants(pack)
@@ -58,7 +58,10 @@ class Processes:
                 return []
             pack |= fresh
             patience = deadline - loop.time()
-            _signal(fresh if patience > 0 else pack, signal.SIGTERM if patience > 0 else signal.SIGKILL)
+            if patience > 0:
+                _ask_to_end(fresh)
+            else:
+                _signal(pack, signal.SIGKILL)
             await self._all_gone(pack, timeout_s=patience if patience > 0 else _KILL_WAIT_S)
         return sorted(_living(pack))
 
@@ -101,6 +104,19 @@ def _open(process: ProcessId) -> int | None:
     return None
 
 
+def _ask_to_end(processes: Iterable[ProcessId]) -> None:
+    """SIGTERM; SIGCONT, or a stopped process would never see it; SIGHUP for leaders of a terminal's session, because
+    an interactive shell (the supervisor becomes one) ignores SIGTERM. An agent isn't a leader and can end in peace."""
+    _signal(processes, signal.SIGTERM)
+    _signal(processes, signal.SIGCONT)
+    _signal([process for process in processes if _leads_terminal(process.pid)], signal.SIGHUP)
+
+
+def _leads_terminal(pid: int) -> bool:
+    fields = _stat(pid)  # from the third on: state, ppid, pgrp, session, tty_nr
+    return fields is not None and int(fields[3]) == pid and int(fields[4]) != 0
+
+
 def _signal(processes: Iterable[ProcessId], number: signal.Signals) -> None:
     for process in processes:
         descriptor = _open(process) if _may_end(process.pid) else None
@@ -131,7 +147,7 @@ def _living(processes: Iterable[ProcessId]) -> list[ProcessId]:
 
 def _with_descendants(roots: Iterable[ProcessId]) -> set[ProcessId]:
     found: set[ProcessId] = set()
-    pending = [process for process in roots if _identify(process.pid) == process]
+    pending = [process for process in roots if process.pid != os.getpid() and _identify(process.pid) == process]
     while pending:
         process = pending.pop()
         if process in found:
