@@ -53,9 +53,8 @@ COMMANDS = {
         "send",
         _send,
         arguments=(
-            Argument(
-                "ID_AND_MESSAGE", "the session, then the message; - reads it from stdin", required=False, many=True
-            ),
+            Argument("ID", "the session, unless given by --session", ids="session", required=False),
+            Argument("MESSAGE", "the message; - reads it from stdin", required=False, many=True),
         ),
         options=(
             Option("--session -s", "the session", "ID", ids="session"),
