@@ -1,0 +1,423 @@
+"""The demo agent: a program that behaves like a coding agent without a model, to show and to test everything around it.
+
+It lives in a terminal like the others: banner, prompt line, bracketed paste, keys while it works. For each task it
+tells the daemon what it does (`ao hooks demo EVENT`), writes a note whose text follows from the task alone, runs the
+repository's tests and commits. It is run by its path, isolated, and imports the standard library only. Marks in a task
+change the course (`docs/agents.md`): [[demo: sleep 2]], ask, fail, exit 3, nohooks, no-commit, big-output 500.
+
+Its conversation is `$AO_DATA_DIR/demo/<id>.jsonl`, a line a task, so that a resumed one can tell how much it remembers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+import tty
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+
+PROMPT = "demo › "
+MARK = re.compile(r"\[\[demo:\s*([a-z-]+)\s*([0-9.]*)\s*\]\]")
+PASTE_BEGIN, PASTE_END = "\x1b[200~", "\x1b[201~"
+TEST_TIMEOUT_S = 120
+HOOK_TIMEOUT_S = 5
+GIT_TIMEOUT_S = 30
+
+
+class Interrupted(Exception):  # noqa: N818 (it is an event, not an error)
+    """A person pressed Escape or Ctrl-C."""
+
+
+class Keyboard:
+    """The terminal's input: lines and pastes become tasks, also those that arrive while one is worked on."""
+
+    def __init__(self) -> None:
+        self.tasks: deque[str] = deque()
+        self.keys: deque[str] | None = None
+        """While a question is open, keys go here instead of into the line."""
+        self.ended = False
+        self._line = ""
+        self._pasting = False
+        self._rest = ""
+        self._bytes = b""
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Take in what arrives within `timeout_s` (None: until something does). Raises `Interrupted`."""
+        if self.ended or not select.select([0], [], [], timeout_s)[0]:
+            return
+        data = os.read(0, 65_536)
+        if not data:
+            self.ended = True
+            self._submit()
+            return
+        self._bytes += data
+        text = self._bytes.decode("utf-8", "ignore")
+        # A character cut in two stays for the next read.
+        self._bytes = self._bytes[len(text.encode()) :] if len(self._bytes) < len(text.encode()) + 4 else b""
+        self._take(self._rest + text)
+
+    def _take(self, text: str) -> None:
+        self._rest = ""
+        while text:
+            mark = PASTE_END if self._pasting else PASTE_BEGIN
+            before, found, after = text.partition(mark)
+            if not found:
+                before, self._rest = _split_partial(before, mark)
+            if self._pasting:
+                self._line += before.replace("\r\n", "\n").replace("\r", "\n")
+            else:
+                self._type(before)
+            if found:
+                self._pasting = not self._pasting
+                if not self._pasting:
+                    show_paste(self._line)
+            text = after
+
+    def _type(self, text: str) -> None:
+        for key in text:
+            if self.keys is not None:
+                self.keys.append(key)
+            elif key in "\r\n":
+                self._submit()
+            elif key == "\x7f":
+                self._line = self._line[:-1]
+                sys.stdout.write("\b \b")
+            elif key == "\x04" and not self._line:
+                self.ended = True
+            elif key == "\x1b":
+                raise Interrupted
+            elif key.isprintable() or key == "\t":
+                self._line += key
+                sys.stdout.write(key)
+        sys.stdout.flush()
+
+    def _submit(self) -> None:
+        task, self._line = self._line.strip(), ""
+        if task:
+            sys.stdout.write("\n")
+            self.tasks.append(task)
+
+
+def _split_partial(text: str, mark: str) -> tuple[str, str]:
+    """`text` and the beginning of `mark` at its end; a lone Escape is a key, not a beginning."""
+    for length in range(min(len(mark) - 1, len(text)), 1, -1):
+        if text.endswith(mark[:length]):
+            return text[:-length], text[-length:]
+    return text, ""
+
+
+def show_paste(text: str) -> None:
+    """What a paste looks like in the line: itself when it is short, else how much it is."""
+    lines = text.count("\n") + 1
+    sys.stdout.write(text if lines == 1 and len(text) < 200 else f"[pasted {len(text)} characters, {lines} lines]")
+    sys.stdout.flush()
+
+
+class Step(NamedTuple):
+    """A mark of a task: what to do, and its number if it has one."""
+
+    name: str
+    number: float
+
+
+class Conversation:
+    """The tasks so far, kept in a file named by the conversation's id."""
+
+    def __init__(self, native_id: str) -> None:
+        folder = os.environ.get("AO_DATA_DIR")
+        self.id = native_id
+        self.path = os.path.join(folder, "demo", f"{native_id}.jsonl") if folder else ""
+        self.tasks = self._read()
+
+    def _read(self) -> list[str]:
+        if not self.path or not os.path.exists(self.path):
+            return []
+        with open(self.path, encoding="utf-8") as file:
+            return [json.loads(line)["task"] for line in file if line.endswith("\n")]
+
+    def add(self, task: str) -> None:
+        """Remember a task."""
+        self.tasks.append(task)
+        if not self.path:
+            return
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        with open(self.path, "a", encoding="utf-8", errors="replace") as file:
+            file.write(json.dumps({"task": task}) + "\n")
+
+
+class Agent:
+    """One run of the program."""
+
+    def __init__(self, conversation: Conversation, keyboard: Keyboard, pace_s: float) -> None:
+        self.conversation = conversation
+        self.keyboard = keyboard
+        self.pace_s = pace_s
+        self.quiet = False
+        self.tools = 0
+
+    def run(self, first: str) -> int:
+        """Work until the input ends; the exit code."""
+        self.hook("session-start", source="startup")
+        if first:
+            self.keyboard.tasks.append(first)
+        while True:
+            if not self.keyboard.tasks:
+                sys.stdout.write(PROMPT)
+                sys.stdout.flush()
+            try:
+                while not self.keyboard.tasks and not self.keyboard.ended:
+                    self.keyboard.wait(None)
+            except (Interrupted, KeyboardInterrupt):
+                return 130
+            if not self.keyboard.tasks:
+                return 0
+            self._work(self.keyboard.tasks.popleft())
+
+    def hook(self, event: str, **fields: Any) -> None:
+        """Tell the daemon, as every agent does: the event's payload on stdin of `ao hooks`."""
+        program = os.environ.get("AO_BIN")
+        if not program or self.quiet:
+            return
+        payload = {"session_id": self.conversation.id, "hook_event_name": event, "cwd": os.getcwd(), **fields}
+        run(program, "hooks", "demo", event, stdin=json.dumps(payload), timeout_s=HOOK_TIMEOUT_S)
+
+    def _work(self, task: str) -> None:
+        steps = [Step(name, float(number or 0)) for name, number in MARK.findall(task)]
+        names = {step.name for step in steps}
+        self.quiet = "nohooks" in names
+        say(f"\n● {first_line(task)}")
+        self.hook("user-prompt-submit", prompt=task[:4096])
+        self.conversation.add(task)
+        try:
+            for step in steps:
+                self._step(step)
+            outcome = self._edit_test_commit(task, commit="no-commit" not in names)
+        except (Interrupted, KeyboardInterrupt):
+            self.keyboard.keys = None
+            say("■ interrupted\n")
+            self.hook("interrupt")
+            return
+        if "fail" in names or not outcome:
+            say("✗ failed: this task needs you\n")
+            self.hook("stop-failure", error="failed")
+            return
+        say(f"✓ done: {outcome}\n")
+        self.hook("stop", last_assistant_message=outcome)
+
+    def _step(self, step: Step) -> None:
+        if step.name == "sleep":
+            self._pause(step.number)
+        elif step.name == "big-output":
+            for number in range(int(step.number)):
+                print(f"line {number + 1} of {int(step.number)}")
+        elif step.name == "exit":
+            # Like a crash: no farewell to the daemon, which has to see it by itself.
+            leave_terminal()
+            os._exit(int(step.number))
+        elif step.name == "ask":
+            with self._tool("Bash"):
+                self._ask()
+
+    def _edit_test_commit(self, task: str, *, commit: bool) -> str:
+        """The work itself; what was done, "" when the tests fail or git refuses."""
+        self._pause(self.pace_s)
+        with self._tool("Edit"):
+            path = write_note(task, self.conversation.tasks.count(task))
+            say(f"  wrote {path}")
+        self._pause(self.pace_s)
+        command = test_command()
+        if command:
+            with self._tool("Bash"):
+                say(f"  $ {' '.join(command)}")
+                code, output = run(*command, timeout_s=TEST_TIMEOUT_S)
+                say("\n".join(f"    {line}" for line in output.splitlines()[-5:]))
+            if code:
+                return ""
+        self._pause(self.pace_s)
+        if not commit:
+            return f"{path} is written and not committed"
+        with self._tool("Bash"):
+            return commit_note(path, task)
+
+    def _pause(self, seconds: float) -> None:
+        """Let time pass for the person who watches, listening to the keyboard."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self.keyboard.ended:
+                time.sleep(left)
+            else:
+                self.keyboard.wait(left)
+
+    @contextmanager
+    def _tool(self, name: str) -> Iterator[None]:
+        self.tools += 1
+        tool = {"tool_name": name, "tool_use_id": f"tool-{self.tools}"}
+        self.hook("pre-tool-use", **tool)
+        yield
+        self.hook("post-tool-use", **tool)
+
+    def _ask(self) -> None:
+        """A permission dialog. As in the real ones, Enter takes what is selected: yes."""
+        say("  Run `make everything`?\n  Do you want to go on?\n  › 1. Yes (y)\n    2. No (n)")
+        self.keyboard.keys = deque()
+        self.hook("permission-request", tool_name="Bash")
+        answer = ""
+        while answer not in ("y", "n", "\r", "\n", "1", "2"):
+            while not self.keyboard.keys:
+                self.keyboard.wait(None)
+                if self.keyboard.ended:
+                    raise Interrupted
+            answer = self.keyboard.keys.popleft()
+        self.keyboard.keys = None
+        if answer in ("n", "2"):
+            raise Interrupted
+        say("  allowed by Enter" if answer in "\r\n" else "  allowed")
+
+
+def write_note(task: str, times: int) -> str:
+    """Write the note of a task; its path. The same task gives the same note, with one more line each time."""
+    words = re.findall(r"[a-z0-9]+", MARK.sub("", task).lower())[:6]
+    digest = hashlib.sha256(task.encode("utf-8", "replace")).hexdigest()[:6]
+    path = os.path.join("notes", "-".join([*words, digest])[:80] + ".md")
+    os.makedirs("notes", exist_ok=True)
+    lines = [f"# {first_line(task)}", "", "Written by the demo agent, which has no model and only takes notes.", ""]
+    lines += [f"- pass {number + 1} over this task" for number in range(times)]
+    with open(path, "w", encoding="utf-8", errors="replace") as file:
+        file.write("\n".join(lines) + "\n")
+    return path
+
+
+def test_command() -> list[str]:
+    """How this repository's tests are run, empty when it has none that are recognised."""
+    if any(name.startswith("test_") and name.endswith(".py") for name in os.listdir(".")):
+        return [sys.executable, "-B", "-m", "unittest"]
+    try:
+        with open("Makefile", encoding="utf-8", errors="replace") as file:
+            return ["make", "test"] if re.search(r"^test\s*:", file.read(), re.MULTILINE) else []
+    except OSError:
+        return []
+
+
+def commit_note(path: str, task: str) -> str:
+    """Commit the note alone; the commit's short id and subject, "" when git refuses."""
+    identity = [] if run("git", "var", "GIT_AUTHOR_IDENT")[0] == 0 else ["-c", "user.name=Demo agent"]
+    identity += ["-c", "user.email=demo@localhost"] if identity else []
+    subject = f"Note: {first_line(task)}"
+    steps = (["add", "--", path], [*identity, "commit", "--quiet", "--message", subject, "--", path])
+    for arguments in steps:
+        code, output = run("git", *arguments)
+        if code:
+            say(f"  git: {output.strip()}")
+            return ""
+    return run("git", "log", "-1", "--format=%h %s")[1].strip()
+
+
+def first_line(task: str) -> str:
+    """A task in at most 60 characters."""
+    line = next((text for text in MARK.sub("", task).strip().splitlines() if text.strip()), "an empty task").strip()
+    return line if len(line) <= 60 else line[:59].rstrip() + "…"
+
+
+def run(*argv: str, stdin: str = "", timeout_s: float = GIT_TIMEOUT_S) -> tuple[int, str]:
+    """Run a command to its end, out of reach of the keyboard; its exit code and all it printed."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin.encode("utf-8", "replace"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            timeout=timeout_s,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"{argv[0]} took longer than {timeout_s:g} s"
+    except OSError as error:
+        return 127, f"{argv[0]}: {error.strerror}"
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """Keys one by one and pastes marked, when there is a terminal; everything as it was afterwards."""
+    if not os.isatty(0):
+        yield
+        return
+    before = termios.tcgetattr(0)
+    tty.setcbreak(0)
+    sys.stdout.write("\x1b[?2004h")
+    try:
+        yield
+    finally:
+        leave_terminal()
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def leave_terminal() -> None:
+    """Turn the marks around pastes off again."""
+    if os.isatty(0):
+        sys.stdout.write("\x1b[?2004l")
+    sys.stdout.flush()
+
+
+def _ended(signum: int, _frame: object) -> NoReturn:
+    # A second signal must not cut the farewell short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    raise SystemExit(128 + signum)
+
+
+def main() -> int:
+    """Read the command line, greet, work, say goodbye; the exit code."""
+    parser = argparse.ArgumentParser(prog="demo", description="the demo agent of ao", allow_abbrev=False)
+    parser.add_argument("--session-id", default="")
+    parser.add_argument("--resume", default="")
+    for ignored in ("--mode", "--model", "--instructions", "--instructions-file"):
+        parser.add_argument(ignored, default="")
+    parser.add_argument("prompt", nargs="?", default="")
+    options = parser.parse_args()
+    conversation = Conversation(options.resume or options.session_id or str(uuid.uuid4()))
+    if options.session_id and conversation.tasks:
+        return refuse(f"conversation {options.session_id} exists already")
+    if options.resume and conversation.path and not conversation.tasks:
+        return refuse(f"no conversation {options.resume}")
+    signal.signal(signal.SIGTERM, _ended)
+    signal.signal(signal.SIGHUP, _ended)
+    say(f"demo agent · {os.getcwd()}")
+    if options.resume:
+        say(f"resumed: {len(conversation.tasks)} earlier tasks")
+    agent = Agent(conversation, Keyboard(), float(os.environ.get("AO_DEMO_PACE") or 0.5))
+    with terminal():
+        try:
+            return agent.run(options.prompt.strip())
+        finally:
+            agent.hook("session-end", reason="other")
+
+
+def refuse(text: str) -> int:
+    """Say why it doesn't start; the exit code."""
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
