@@ -33,7 +33,7 @@ from ao.model.change import Change
 from ao.model.errors import AoError
 from ao.ports import Host
 from ao.runtimes import Tmux
-from ao.store import changes
+from ao.store import changes, sessions
 from ao.store.database import Database
 from ao.workspaces import Worktrees
 
@@ -209,7 +209,9 @@ async def _prune_for_ever(db: Database, now: Callable[[], int]) -> None:
     """Keep the change log within its bounds, at start and then hourly."""
     while True:
         oldest = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime((now() - KEEP_MS) / 1000))
+        before = now() - KEEP_MS
         await db.write(lambda conn, oldest=oldest: changes.prune(conn, older_than_iso=oldest, keep_rows=KEEP_ROWS))
+        await db.write(lambda conn, before=before: sessions.forget_idempotent(conn, before=before))
         await asyncio.sleep(PRUNE_EVERY_S)
 
 

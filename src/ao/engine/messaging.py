@@ -117,7 +117,11 @@ class Messaging:
             self.wake(session_id)
 
     async def _add(self, message: Message) -> Message:
-        stored, _is_new = await self._world.db.write(lambda conn: messages.add(conn, message))
+        try:
+            stored, _is_new = await self._world.db.write(lambda conn: messages.add(conn, message))
+        except LookupError:
+            self._world.session(message.session_id)
+            raise
         return stored
 
     async def _drain(self, session_id: str) -> None:

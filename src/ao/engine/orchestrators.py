@@ -12,7 +12,7 @@ import logging
 from msgspec.structs import replace
 
 from ao.engine.locks import SessionLocks
-from ao.engine.preflight import Prepared, known_project, prepare
+from ao.engine.preflight import Prepared, known_project, prepare, unknown_project
 from ao.engine.requests import OrchestratorRequest, SpawnRequest, Wait
 from ao.engine.sessions import Sessions
 from ao.engine.teardown import Teardown
@@ -87,6 +87,8 @@ class Orchestrators:
 
         try:
             return await self._world.db.write(swap)
+        except LookupError:
+            raise unknown_project(prepared.new.project_id) from None
         except sessions.OrchestratorExists as exists:
             return exists.session, False
 

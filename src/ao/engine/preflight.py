@@ -36,12 +36,17 @@ def known_project(world: World, project_id: str) -> Project:
         raise AoError("PROJECT_ID_REQUIRED", "no project was named", hint="name one with --project ID")
     project = projects.get(world.db.read, project_id) if ids.is_id(project_id) else None
     if project is None:
-        raise AoError(
-            "PROJECT_NOT_FOUND",
-            f"no project {project_id!r}",
-            hint="`ao project ls` lists projects; `ao project add` registers one",
-        )
+        raise unknown_project(project_id)
     return project
+
+
+def unknown_project(project_id: str) -> AoError:
+    """The error that no active project has this id."""
+    return AoError(
+        "PROJECT_NOT_FOUND",
+        f"no project {project_id!r}",
+        hint="`ao project ls` lists projects; `ao project add` registers one",
+    )
 
 
 async def prepare(world: World, request: SpawnRequest) -> Prepared:

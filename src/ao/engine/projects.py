@@ -17,6 +17,7 @@ from ao.model.errors import AoError
 from ao.model.project import ConfigPatch, Project, ProjectConfig, check_config, patched
 from ao.model.text import sanitise
 from ao.store import projects, sessions
+from ao.store.database import Connection
 
 MAX_PATH: Final = 4096
 
@@ -49,7 +50,7 @@ class Projects:
         where = expand(path, home=self._world.settings.environ.get("HOME", ""))
         repository = await self._world.workspaces.inspect(where)
         wanted = ids.check_project_id(project_id.strip() or ids.project_id_for(where))
-        self._refuse_taken(wanted, repository.path)
+        _refuse_taken(self._world.db.read, wanted, repository.path)
         if config is not None:
             check_config(config, agents=frozenset(self._world.agents.ids()))
         top = await self._world.workspaces.top_number(repository.path, wanted)
@@ -65,7 +66,13 @@ class Projects:
             registered_at=now,
             updated_at=now,
         )
-        await self._world.db.write(lambda conn: projects.put(conn, project))
+
+        def register(conn: Connection) -> None:
+            # Once more where nothing can come between, for two registrations that race.
+            _refuse_taken(conn, wanted, project.path)
+            projects.put(conn, project)
+
+        await self._world.db.write(register)
         log.info("project added", extra={"project": wanted, "path": repository.path})
         return self.get(wanted)
 
@@ -96,28 +103,24 @@ class Projects:
         log.info("project removed", extra={"project": project_id, "killed": len(killed)})
         return RemoveResult(killed=killed, preserved=preserved)
 
-    def _refuse_taken(self, wanted: str, path: str) -> None:
-        conn = self._world.db.read
-        by_path = projects.by_path(conn, path)
-        if by_path is not None:
-            raise self._conflict(
-                "PATH_ALREADY_REGISTERED", f"{path} is registered already, as {by_path.id!r}", by_path.id, wanted
-            )
-        if projects.get(conn, wanted) is not None:
-            raise self._conflict(
-                "ID_ALREADY_REGISTERED", f"the id {wanted!r} belongs to another project", wanted, wanted
-            )
 
-    def _conflict(self, code: str, message: str, existing: str, wanted: str) -> AoError:
-        taken = projects.taken_ids(self._world.db.read)
-        number = 1
-        while f"{wanted}{number}" in taken:
-            number += 1
-        suggested = f"{wanted}{number}"
-        hint = f"register it with --id {suggested}" if code == "ID_ALREADY_REGISTERED" else f"use project {existing!r}"
-        return AoError(
-            code, message, hint=hint, details={"existingProjectId": existing, "suggestedProjectId": suggested}
-        )
+def _refuse_taken(conn: Connection, wanted: str, path: str) -> None:
+    by_path = projects.by_path(conn, path)
+    if by_path is not None:
+        message = f"{path} is registered already, as {by_path.id!r}"
+        raise _conflict(conn, "PATH_ALREADY_REGISTERED", message, by_path.id, wanted)
+    if projects.get(conn, wanted) is not None:
+        raise _conflict(conn, "ID_ALREADY_REGISTERED", f"the id {wanted!r} belongs to another project", wanted, wanted)
+
+
+def _conflict(conn: Connection, code: str, message: str, existing: str, wanted: str) -> AoError:
+    taken = projects.taken_ids(conn)
+    number = 1
+    while f"{wanted}{number}" in taken:
+        number += 1
+    suggested = f"{wanted}{number}"
+    hint = f"register it with --id {suggested}" if code == "ID_ALREADY_REGISTERED" else f"use project {existing!r}"
+    return AoError(code, message, hint=hint, details={"existingProjectId": existing, "suggestedProjectId": suggested})
 
 
 def expand(path: str, *, home: str) -> str:

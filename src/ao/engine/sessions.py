@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ao.engine.basing import replan
 from ao.engine.launching import Launcher, cancelled, failure_of, failure_row
 from ao.engine.locks import SessionLocks
-from ao.engine.preflight import Prepared, checked_name, prepare
+from ao.engine.preflight import Prepared, checked_name, prepare, unknown_project
 from ao.engine.requests import CleanupResult, KillResult, RollbackResult, SpawnRequest, Until, Wait
 from ao.engine.restoring import Restorer
 from ao.engine.teardown import Outcome, Teardown
@@ -189,6 +189,8 @@ class Sessions:
 
         try:
             return await self._world.db.write(seed)
+        except LookupError:
+            raise unknown_project(request.project_id) from None
         except sessions.OrchestratorExists as exists:
             raise AoError(
                 "ORCHESTRATOR_EXISTS",
