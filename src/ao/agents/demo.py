@@ -11,6 +11,7 @@ Its conversation is `$AO_DATA_DIR/demo/<id>.jsonl`, a line a task, so that a res
 from __future__ import annotations
 
 import argparse
+import codecs
 import hashlib
 import json
 import os
@@ -25,11 +26,12 @@ import tty
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 PROMPT = "demo › "
 MARK = re.compile(r"\[\[demo:\s*([a-z-]+)\s*([0-9.]*)\s*\]\]")
+CURSOR_KEYS = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z~]|O[A-Z])")
 PASTE_BEGIN, PASTE_END = "\x1b[200~", "\x1b[201~"
 TEST_TIMEOUT_S = 120
 HOOK_TIMEOUT_S = 5
@@ -45,28 +47,22 @@ class Keyboard:
 
     def __init__(self) -> None:
         self.tasks: deque[str] = deque()
-        self.keys: deque[str] | None = None
-        """While a question is open, keys go here instead of into the line."""
+        self.keys: deque[str] | None = None  # of an open question
         self.ended = False
         self._line = ""
         self._pasting = False
         self._rest = ""
-        self._bytes = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def wait(self, timeout_s: float | None) -> None:
         """Take in what arrives within `timeout_s` (None: until something does). Raises `Interrupted`."""
         if self.ended or not select.select([0], [], [], timeout_s)[0]:
             return
         data = os.read(0, 65_536)
+        self._take(self._rest + self._decoder.decode(data))
         if not data:
             self.ended = True
             self._submit()
-            return
-        self._bytes += data
-        text = self._bytes.decode("utf-8", "ignore")
-        # A character cut in two stays for the next read.
-        self._bytes = self._bytes[len(text.encode()) :] if len(self._bytes) < len(text.encode()) + 4 else b""
-        self._take(self._rest + text)
 
     def _take(self, text: str) -> None:
         self._rest = ""
@@ -86,12 +82,12 @@ class Keyboard:
             text = after
 
     def _type(self, text: str) -> None:
-        for key in text:
+        for key in CURSOR_KEYS.sub("", text):
             if self.keys is not None:
                 self.keys.append(key)
             elif key in "\r\n":
                 self._submit()
-            elif key == "\x7f":
+            elif key == "\x7f" and self._line:
                 self._line = self._line[:-1]
                 sys.stdout.write("\b \b")
             elif key == "\x04" and not self._line:
@@ -121,15 +117,8 @@ def _split_partial(text: str, mark: str) -> tuple[str, str]:
 def show_paste(text: str) -> None:
     """What a paste looks like in the line: itself when it is short, else how much it is."""
     lines = text.count("\n") + 1
-    sys.stdout.write(text if lines == 1 and len(text) < 200 else f"[pasted {len(text)} characters, {lines} lines]")
-    sys.stdout.flush()
-
-
-class Step(NamedTuple):
-    """A mark of a task: what to do, and its number if it has one."""
-
-    name: str
-    number: float
+    short = lines == 1 and len(text) < 200
+    print(text if short else f"[pasted {len(text)} characters, {lines} lines]", end="", flush=True)
 
 
 class Conversation:
@@ -162,10 +151,8 @@ class Agent:
 
     def __init__(self, conversation: Conversation, keyboard: Keyboard, pace_s: float) -> None:
         self.conversation = conversation
-        self.keyboard = keyboard
-        self.pace_s = pace_s
-        self.quiet = False
-        self.tools = 0
+        self.keyboard, self.pace_s = keyboard, pace_s
+        self.quiet, self.tools = False, 0
 
     def run(self, first: str) -> int:
         """Work until the input ends; the exit code."""
@@ -174,15 +161,12 @@ class Agent:
             self.keyboard.tasks.append(first)
         while True:
             if not self.keyboard.tasks:
-                sys.stdout.write(PROMPT)
-                sys.stdout.flush()
-            try:
-                while not self.keyboard.tasks and not self.keyboard.ended:
+                print(PROMPT, end="", flush=True)
+            while not self.keyboard.tasks:
+                if self.keyboard.ended:
+                    return 0
+                with suppress(Interrupted):
                     self.keyboard.wait(None)
-            except (Interrupted, KeyboardInterrupt):
-                return 130
-            if not self.keyboard.tasks:
-                return 0
             self._work(self.keyboard.tasks.popleft())
 
     def hook(self, event: str, **fields: Any) -> None:
@@ -194,16 +178,16 @@ class Agent:
         run(program, "hooks", "demo", event, stdin=json.dumps(payload), timeout_s=HOOK_TIMEOUT_S)
 
     def _work(self, task: str) -> None:
-        steps = [Step(name, float(number or 0)) for name, number in MARK.findall(task)]
-        names = {step.name for step in steps}
+        steps = [(name, float(number or 0)) for name, number in MARK.findall(task)]
+        names = {name for name, _ in steps}
         self.quiet = "nohooks" in names
         say(f"\n● {first_line(task)}")
         self.hook("user-prompt-submit", prompt=task[:4096])
         self.conversation.add(task)
         try:
-            for step in steps:
-                self._step(step)
-            outcome = self._edit_test_commit(task, commit="no-commit" not in names)
+            for name, number in steps:
+                self._step(name, number)
+            outcome = self._edit_test_commit(task, commit=not names & {"no-commit", "fail"})
         except (Interrupted, KeyboardInterrupt):
             self.keyboard.keys = None
             say("■ interrupted\n")
@@ -216,17 +200,17 @@ class Agent:
         say(f"✓ done: {outcome}\n")
         self.hook("stop", last_assistant_message=outcome)
 
-    def _step(self, step: Step) -> None:
-        if step.name == "sleep":
-            self._pause(step.number)
-        elif step.name == "big-output":
-            for number in range(int(step.number)):
-                print(f"line {number + 1} of {int(step.number)}")
-        elif step.name == "exit":
+    def _step(self, name: str, number: float) -> None:
+        if name == "sleep":
+            self._pause(number)
+        elif name == "big-output":
+            for line in range(int(number)):
+                print(f"line {line + 1} of {int(number)}")
+        elif name == "exit":
             # Like a crash: no farewell to the daemon, which has to see it by itself.
             leave_terminal()
-            os._exit(int(step.number))
-        elif step.name == "ask":
+            os._exit(int(number))
+        elif name == "ask":
             with self._tool("Bash"):
                 self._ask()
 
@@ -292,10 +276,9 @@ def write_note(task: str, times: int) -> str:
     digest = hashlib.sha256(task.encode("utf-8", "replace")).hexdigest()[:6]
     path = os.path.join("notes", "-".join([*words, digest])[:80] + ".md")
     os.makedirs("notes", exist_ok=True)
-    lines = [f"# {first_line(task)}", "", "Written by the demo agent, which has no model and only takes notes.", ""]
-    lines += [f"- pass {number + 1} over this task" for number in range(times)]
+    passes = "".join(f"- pass {number + 1} over this task\n" for number in range(times))
     with open(path, "w", encoding="utf-8", errors="replace") as file:
-        file.write("\n".join(lines) + "\n")
+        file.write(f"# {first_line(task)}\n\nWritten by the demo agent, which has no model, only notes.\n\n{passes}")
     return path
 
 
@@ -332,23 +315,20 @@ def first_line(task: str) -> str:
 
 def run(*argv: str, stdin: str = "", timeout_s: float = GIT_TIMEOUT_S) -> tuple[int, str]:
     """Run a command to its end, out of reach of the keyboard; its exit code and all it printed."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
             argv,
             input=stdin.encode("utf-8", "replace"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
+            capture_output=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             timeout=timeout_s,
             start_new_session=True,
-            check=False,
         )
     except subprocess.TimeoutExpired:
         return 124, f"{argv[0]} took longer than {timeout_s:g} s"
     except OSError as error:
         return 127, f"{argv[0]}: {error.strerror}"
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+    return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
 def say(text: str) -> None:
@@ -397,11 +377,11 @@ def main() -> int:
     options = parser.parse_args()
     conversation = Conversation(options.resume or options.session_id or str(uuid.uuid4()))
     if options.session_id and conversation.tasks:
-        return refuse(f"conversation {options.session_id} exists already")
+        sys.exit(f"demo: conversation {options.session_id} exists already")
     if options.resume and conversation.path and not conversation.tasks:
-        return refuse(f"no conversation {options.resume}")
-    signal.signal(signal.SIGTERM, _ended)
-    signal.signal(signal.SIGHUP, _ended)
+        sys.exit(f"demo: no conversation {options.resume}")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ended)
     say(f"demo agent · {os.getcwd()}")
     if options.resume:
         say(f"resumed: {len(conversation.tasks)} earlier tasks")
@@ -409,14 +389,10 @@ def main() -> int:
     with terminal():
         try:
             return agent.run(options.prompt.strip())
+        except KeyboardInterrupt:
+            return 130
         finally:
             agent.hook("session-end", reason="other")
-
-
-def refuse(text: str) -> int:
-    """Say why it doesn't start; the exit code."""
-    print(f"demo: {text}", file=sys.stderr, flush=True)
-    return 1
 
 
 if __name__ == "__main__":

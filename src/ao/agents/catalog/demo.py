@@ -20,14 +20,14 @@ DEMO: Final = AgentSpec(
         Part(args=("--session-id", "{native_id}"), on="launch"),
         Part(args=("--resume", "{native_id}"), on="resume"),
         "{permissions}",
-        ("--model", "{model}"),
+        "--model={model}",
         "{system}",
         Part(args=("--", "{prompt}"), on="launch"),
     ),
     resume=True,
     pins_native_id=True,
     prompt=Prompt(ready=("demo ›",)),
-    system=System(text=("--instructions", "{system}"), file=("--instructions-file", "{system_file}")),
+    system=System(text=("--instructions={system}",), file=("--instructions-file={system_file}",)),
     permissions={
         mode: Permission(args=("--mode", mode)) for mode in ("default", "accept-edits", "auto", "bypass-permissions")
     },
