@@ -19,12 +19,10 @@ READY_WITHIN_S = 30.0
 FOLDERS = 100
 
 AGENT = """\
-id = "bench"
-label = "Bench agent"
-binary = ["{program}"]
-
-[launch]
-argv = ["{{binary}}", "{{prompt}}"]
+name = "Bench agent"
+args = ["{{prompt}}"]
+[binary]
+names = ["{program}"]
 """
 # Says that main() runs, then echoes raw input into the same pipe: first bytes and Enter arrive as they are typed.
 PROGRAM = """\
