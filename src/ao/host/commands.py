@@ -49,17 +49,9 @@ class Commands:
         `limit` bounds bytes of output and of error output each; what is beyond is read and dropped. A cancelled call
         ends the command's process group as a late one does.
         """
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.subprocess_exec(
-            lambda: _Collector(loop, limit),
-            *argv,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=self._environment(env),
-            start_new_session=True,
-        )
+        protocol = _Collector(asyncio.get_running_loop(), limit)
+        source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
+        transport = await _start(protocol, argv, stdin=source, stderr=subprocess.PIPE, cwd=cwd, env=self._full(env))
         try:
             if stdin is not None:
                 _feed(transport, stdin)
@@ -78,19 +70,13 @@ class Commands:
 
     async def connect(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Connection:
         """Start a long-lived command; its error output is dropped. Raises FileNotFoundError."""
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.subprocess_exec(
-            lambda: _Lines(loop),
-            *argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=self._environment(env),
-            start_new_session=True,
+        protocol = _Lines(asyncio.get_running_loop())
+        transport = await _start(
+            protocol, argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=None, env=self._full(env)
         )
         return _LocalConnection(transport, protocol)
 
-    def _environment(self, env: Mapping[str, str] | None) -> dict[str, str]:
+    def _full(self, env: Mapping[str, str] | None) -> dict[str, str]:
         minimal = {name: self._environ[name] for name in INHERITED if self._environ.get(name)}
         minimal.setdefault("PATH", _DEFAULT_PATH)
         return {**minimal, **_PINNED, **(env or {})}
@@ -228,6 +214,32 @@ class _LocalConnection:
     async def close(self) -> None:
         """End the process and wait for it; idempotent."""
         await _put_down(self._transport, self._protocol.exited)
+
+
+async def _start(
+    protocol: _Exit, argv: Sequence[str], *, stdin: int, stderr: int, cwd: str | None, env: Mapping[str, str]
+) -> asyncio.SubprocessTransport:
+    """Start a process in a session of its own. Cancelled half-way asyncio would end the process but not its group, and
+    wait for the group's hold on the pipes; so the start is always completed, then undone."""
+    start = protocol.loop.create_task(
+        protocol.loop.subprocess_exec(
+            lambda: protocol,
+            *argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+    )
+    try:
+        return (await asyncio.shield(start))[0]
+    except asyncio.CancelledError:
+        await asyncio.wait([start])
+        if not start.exception():
+            await _put_down(start.result()[0], protocol.exited)
+        raise
 
 
 def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:

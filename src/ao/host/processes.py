@@ -62,7 +62,7 @@ class Processes:
                 _ask_to_end(fresh)
             else:
                 _signal(pack, signal.SIGKILL)
-            await self._all_gone(pack, timeout_s=patience if patience > 0 else _KILL_WAIT_S)
+            await self._all_gone(_living(pack), timeout_s=patience if patience > 0 else _KILL_WAIT_S)
         return sorted(_living(pack))
 
     async def find(self, marks: Mapping[str, str]) -> list[ProcessId]:
@@ -131,7 +131,19 @@ def _signal(processes: Iterable[ProcessId], number: signal.Signals) -> None:
 
 
 def _may_end(pid: int) -> bool:
-    return pid > 1 and pid != os.getpid() and _is_ours(pid)
+    return pid not in _spared() and _is_ours(pid)
+
+
+def _spared() -> set[int]:
+    """init, this process and those it descends from: never signalled, and never taken as the root of a tree, for the
+    tree below them is everybody's."""
+    spared = {0, 1}
+    pid = os.getpid()
+    while pid not in spared:
+        spared.add(pid)
+        fields = _stat(pid)
+        pid = int(fields[1]) if fields else 1
+    return spared
 
 
 def _is_ours(pid: int | str) -> bool:
@@ -147,10 +159,11 @@ def _living(processes: Iterable[ProcessId]) -> list[ProcessId]:
 
 def _with_descendants(roots: Iterable[ProcessId]) -> set[ProcessId]:
     found: set[ProcessId] = set()
-    pending = [process for process in roots if process.pid != os.getpid() and _identify(process.pid) == process]
+    spared = _spared()
+    pending = [process for process in roots if _identify(process.pid) == process]
     while pending:
         process = pending.pop()
-        if process in found:
+        if process in found or process.pid in spared:
             continue
         found.add(process)
         pending += filter(None, map(_identify, _children(process.pid)))
@@ -182,11 +195,11 @@ def _pids() -> Iterator[str]:
 
 def _find(marks: Mapping[str, str]) -> list[ProcessId]:
     wanted = [b"\0" + os.fsencode(f"{name}={value}") + b"\0" for name, value in marks.items()]
-    own = os.getpid()
+    spared = _spared()
     found: list[ProcessId] = []
     for pid in _pids():
         # Identity first: a pid reused between the two reads then names a process that is already gone.
-        process = _identify(int(pid)) if _is_ours(pid) and int(pid) != own else None
+        process = _identify(int(pid)) if int(pid) not in spared and _is_ours(pid) else None
         if process and _has(pid, wanted):
             found.append(process)
     return found
