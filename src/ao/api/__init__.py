@@ -1,0 +1,1 @@
+"""The HTTP interface: decode, authorise, call one use case, encode. Nothing here decides anything about a session."""
