@@ -55,8 +55,11 @@ def conceal(secret: str) -> None:
         _secrets.add(secret)
 
 
-def setup(level: str = "info", *, stream: TextIO | None = None) -> None:
-    """Send every log line of this process to `stream` (stderr unless given). `level` is debug, info, warning, error."""
+def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
+    """Send every log line of this process to `stream` (stderr unless given), replacing what was configured before.
+
+    `level` is debug, info, warning or error.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()

@@ -34,17 +34,17 @@ GRACE_S: Final = 1.5
 
 
 class Server:
-    """Serves the API. Make it, `bind`, write the run file, `start`; at the end `stop`.
+    """Serves the API. Make it, `bind`, write the run file, `serve`; at the end `close`.
 
-    `on_shutdown` is called when a client asks the daemon to stop, after its answer was made.
+    `shutdown` is called when a client asks the daemon to stop, after its answer was made.
     """
 
     def __init__(
-        self, engine: Engine, feed: Feed, *, config: Config, secrets: Secrets, on_shutdown: Callable[[], None]
+        self, config: Config, engine: Engine, feed: Feed, secrets: Secrets, *, shutdown: Callable[[], None]
     ) -> None:
         self._config = config
         self._feed = feed
-        self._on_shutdown = on_shutdown
+        self._shutdown = shutdown
         self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
         self._protocols: _Protocols | None = None
@@ -67,7 +67,7 @@ class Server:
         """The bound port; 0 before `bind`."""
         return int(self._socket.getsockname()[1]) if self._socket is not None else 0
 
-    def bind(self) -> int:
+    async def bind(self) -> int:
         """Take the configured port of the loopback (0: any free one) without serving yet; the port taken.
 
         Raises `CONFIG_INVALID` when it can't be had.
@@ -84,14 +84,14 @@ class Server:
         self._socket = listener
         return self.port
 
-    async def start(self) -> None:
-        """Answer requests on the bound port."""
+    async def serve(self) -> None:
+        """Answer requests on the bound port; those that came since `bind` have waited."""
         assert self._socket is not None, "bind first"
         self._protocols = _Protocols(self._dispatcher.handle)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._protocols, sock=self._socket, backlog=1024)
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Accept nothing more, end the streams, give answers under way a moment, close everything. Idempotent."""
         if self._listener is not None and self._protocols is not None:
             self._listener.close()
@@ -105,7 +105,7 @@ class Server:
             self._socket = None
 
     def _stop_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._on_shutdown)
+        asyncio.get_running_loop().call_soon(self._shutdown)
 
 
 class _Protocols(web.Server):
