@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ao.cli.client import EventStream
+from ao.cli.errors import CliError
 from ao.cli.loopback import Answer, Exchange, ProtocolError, exchange
 
 CHUNKED = (
@@ -116,8 +117,9 @@ def test_stream_yields_the_same_frames_however_it_is_cut(places: list[int]) -> N
 def test_stream_that_says_nothing_times_out_where_asked() -> None:
     with peer([STREAM[: STREAM.index(b": beat")]], hold=True) as port:
         stream = EventStream(port, "/x", {})
-        with pytest.raises(TimeoutError):
-            stream.receive(0.05)
+        stream.expect(0.05)
+        with pytest.raises(CliError, match="no answer in time"):
+            stream.receive()
         stream.close()
 
 

@@ -104,46 +104,17 @@ def test_set_config_changes_only_what_it_names(ao: Any, daemon: Any) -> None:
     }
 
 
+EVERY_FLAG = (
+    "--default-branch trunk --session-prefix s --model m --permissions auto --fetch never --worker-agent a "
+    "--worker-model wm --worker-permissions default --orchestrator-agent b --orchestrator-model om "
+    "--orchestrator-permissions accept-edits --agent-rules r --agent-rules-file f --orchestrator-rules o "
+    "--symlink a --symlink b --post-create c --post-create-timeout 1m30s"
+)
+
+
 def test_every_flag_of_set_config_reaches_its_key(ao: Any, daemon: Any) -> None:
     _with_config(daemon, {})
-    words = [
-        "--default-branch",
-        "trunk",
-        "--session-prefix",
-        "s",
-        "--model",
-        "m",
-        "--permissions",
-        "auto",
-        "--fetch",
-        "never",
-        "--worker-agent",
-        "a",
-        "--worker-model",
-        "wm",
-        "--worker-permissions",
-        "default",
-        "--orchestrator-agent",
-        "b",
-        "--orchestrator-model",
-        "om",
-        "--orchestrator-permissions",
-        "accept-edits",
-        "--agent-rules",
-        "r",
-        "--agent-rules-file",
-        "f",
-        "--orchestrator-rules",
-        "o",
-        "--symlink",
-        "a",
-        "--symlink",
-        "b",
-        "--post-create",
-        "c",
-        "--post-create-timeout",
-        "1m30s",
-    ]
+    words = EVERY_FLAG.split()
     assert _patched(ao, daemon, *words) == {
         "defaultBranch": "trunk",
         "sessionPrefix": "s",

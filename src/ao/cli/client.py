@@ -129,13 +129,14 @@ class EventStream:
         """Whether the daemon has closed the stream."""
         return self._call.ended
 
-    def receive(self, timeout_s: float | None = None) -> list[Frame]:
-        """The frames that have come, after waiting for the daemon once. Raises `TimeoutError` and `CliError`."""
+    def expect(self, timeout_s: float | None) -> None:
+        """From now the daemon has this long to say something; None: for ever, as at first."""
         self._call.expect(timeout_s)
+
+    def receive(self) -> list[Frame]:
+        """The frames that have come, after waiting for the daemon once. Raises `CliError`, also past the deadline."""
         try:
             *lines, self._rest = (self._rest + self._call.read_some()).split(b"\n")
-        except TimeoutError:
-            raise
         except (OSError, ProtocolError) as error:
             raise unreachable(error) from None
         return [frame for line in lines if (frame := self._line(line.decode("utf-8", "replace").rstrip("\r")))]

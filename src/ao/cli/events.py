@@ -26,14 +26,12 @@ _HEAD_TIMEOUT_S = 5.0
 def head(context: Context) -> int:
     """The cursor of the newest change."""
     stream = context.client.events(_BEYOND, {})
+    stream.expect(_HEAD_TIMEOUT_S)
     try:
-        while not stream.ended:
-            for frame in stream.receive(_HEAD_TIMEOUT_S):
-                if frame.event == "reset":
-                    return int(frame.data.get("head", 0))
+        resets = (frame for frame in stream if frame.event == "reset")
+        return int(next(resets, Frame("", 0, {})).data.get("head", 0))
     finally:
         stream.close()
-    return 0
 
 
 def _until(stream: EventStream, last: int) -> Iterator[Frame]:

@@ -66,17 +66,21 @@ def _turn(paths: Paths, deadline: float) -> Iterator[None]:
     except OSError as error:
         raise CliError(f"cannot write in {home}: {error.strerror}", code="HOME_UNWRITABLE") from None
     try:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise CliError("another ao start is still at it", code="DAEMON_START_TIMEOUT") from None
-                time.sleep(_POLL_S)
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise CliError("another ao start is still at it", code="DAEMON_START_TIMEOUT")
+            time.sleep(_POLL_S)
         yield
     finally:
         os.close(lock)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _bring_up(context: Context, log_file: str, deadline: float) -> Inspection:

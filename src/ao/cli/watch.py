@@ -103,7 +103,7 @@ def _wait(stream: EventStream, tick_s: float | None) -> bool:
     poll.register(stream.fileno(), select.POLLIN)
     wait_s, end, changed = tick_s, float("inf"), False
     while not stream.ended and poll.poll(None if wait_s is None else wait_s * 1000):
-        changed = any(frame.event for frame in stream.receive(_TICK_S)) or changed
+        changed = any(frame.event for frame in stream.receive()) or changed
         if changed:
             end = min(end, time.monotonic() + _BURST_S)
             wait_s = max(min(_SETTLE_S, end - time.monotonic()), 0)
