@@ -26,8 +26,8 @@ help: ## print the targets
 test: check agents ## set up and run every check: format, lint, types, layers, tests
 	AO_TEST_AGENTS=required $(PYTEST) -n 2 --dist loadgroup -q $(ARGS)
 
-demo: $(VENV)/.run ## three agents side by side on a scratch repository, then everything is gone
-	@$(PY) demo/run_demo.py
+demo: $(VENV)/.run ## three agents side by side on a scratch repository; ARGS=--stay keeps it until Enter
+	@$(PY) demo/run_demo.py $(ARGS)
 
 check: fmt-check lint types layers ## the fast checks, without tests
 

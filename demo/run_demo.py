@@ -150,7 +150,12 @@ class Demo:
         self._watch()
         self._explain()
         if stay:
-            input("\nPress Enter to stop the sessions and the daemon and remove all of it. ")
+            names = ("AO_RUN_FILE", "AO_DATA_DIR")
+            print("\nin another terminal:")
+            print("  export " + " ".join(f"{name}={self.environment[name]}" for name in names))
+            print(f"  {self.ao} attach {next(iter(self.tasks))}")
+            with contextlib.suppress(EOFError):
+                input("\nPress Enter to stop the sessions and the daemon and remove all of it. ")
 
     def prepare(self) -> None:
         """A repository, a daemon, and the one registered with the other."""
@@ -170,11 +175,19 @@ class Demo:
                 self._call("session", "kill", session["id"])
         with contextlib.suppress(DemoError, subprocess.TimeoutExpired):
             self._call("stop")
+        self._end_terminal_servers()
         left = _end_all(self.home)
         shutil.rmtree(self.home, ignore_errors=True)
         if left or self.home.exists():
             raise LeftoverError(f"left behind: {', '.join(left) or self.home}")
         print("stopped and removed: nothing is left", flush=True)
+
+    def _end_terminal_servers(self) -> None:
+        """An empty terminal server outlives the daemon, ready for the next session; in a scratch home there is none."""
+        for server in (self.home / "ao" / "data" / "tmux").glob("[0-9]*"):
+            if server.is_socket():
+                command = ["tmux", "-S", str(server), "kill-server"]
+                subprocess.run(command, env=self.environment, capture_output=True, check=False)
 
     def _make_repository(self) -> None:
         package = self.repository / PROJECT
@@ -204,6 +217,7 @@ class Demo:
                 raise DemoError(f"spawn named no session: {out.strip()}")
             self.tasks[session] = task
         self.spawning.clear()
+        self.tasks = dict(sorted(self.tasks.items(), key=lambda item: int(item[0].rpartition("-")[2])))
 
     def _watch(self) -> None:
         """Show the table until every session has committed and rests."""
@@ -223,7 +237,7 @@ class Demo:
         status = {session["id"]: session.get("status", "") for session in self._sessions()}
         return [
             Row(session, status.get(session, "gone"), "; ".join(self._commits(session)), task)
-            for session, task in sorted(self.tasks.items(), key=lambda item: int(item[0].rpartition("-")[2]))
+            for session, task in self.tasks.items()
         ]
 
     def _commits(self, session: str) -> list[str]:
@@ -235,18 +249,18 @@ class Demo:
             branch = f"ao/{session}/root"
             print(f"  {branch}")
             for line in self._git("log", "--stat=72", "--format=%h %s", f"main..{branch}", "--").splitlines():
-                print(f"    {line}".rstrip())
+                if line:
+                    print(f"    {line}")
         first = next(iter(self.tasks))
         print(
             "\nwhile sessions run you can\n"
-            f"  ao attach {first}             be in the agent's own terminal (Ctrl-b d leaves it running)\n"
-            f'  ao send {first} "and …"       give it more to do\n'
-            "  ao status --watch           see all of them\n"
-            f"  ao session kill {first}       end one; its commits stay on its branch\n"
+            f"  ao attach {first}            be in the agent's own terminal (Ctrl-b d leaves it running)\n"
+            f'  ao send {first} "and …"      give it more to do\n'
+            "  ao status --watch             see all of them\n"
+            f"  ao session kill {first}      end one; its commits stay on its branch\n"
             "next: docs/quickstart.md, with your own repository and agents",
             flush=True,
         )
-        print(f"in this demo: export AO_RUN_FILE={self.environment['AO_RUN_FILE']} and call {self.ao}")
 
     def _sessions(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = json.loads(self._call("session", "ls", "--all", "--json"))["data"]
