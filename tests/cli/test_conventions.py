@@ -157,10 +157,12 @@ def test_misspelt_project_gets_the_nearest_as_its_hint(ao: Any, daemon: Any, ref
     assert ao("spawn", "-p", "shp", "x").err.endswith("hint: did you mean shop?\n")
 
 
-def test_hint_of_the_daemon_is_not_replaced(ao: Any, daemon: Any, refused: Any) -> None:
-    daemon.script["GET /sessions/shpo-1"] = refused(404, "SESSION_NOT_FOUND", "no session", hint="its own")
-    assert ao("session", "get", "shpo-1").err.endswith("hint: its own\n")
-    assert len(daemon.requests) == 1
+def test_hint_of_the_daemon_stands_where_nothing_is_near(ao: Any, daemon: Any, refused: Any, session: Any) -> None:
+    daemon.script["GET /sessions/other"] = refused(404, "SESSION_NOT_FOUND", "no session", hint="its own")
+    daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1")]})
+    assert ao("session", "get", "other").err.endswith("hint: its own\n")
+    daemon.script["GET /sessions"] = refused(500, "INTERNAL_ERROR", "broken")
+    assert ao("session", "get", "other").err.endswith("hint: its own\n")
 
 
 def test_ids_are_escaped_into_the_path(ao: Any, daemon: Any) -> None:

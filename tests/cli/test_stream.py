@@ -37,7 +37,7 @@ def _stream(request: Any) -> tuple[int, bytes]:
         return 200, _frames()
     if int(after) > LAST:
         return 200, _frames(reset=True)
-    return 200, _frames(*range(int(after) + 1, LAST + 1)) + _frames(9)
+    return 200, b": alive\n\n" + _frames(*range(int(after) + 1, LAST + 1)) + _frames(9)
 
 
 def test_kept_events_are_printed_up_to_the_newest(ao: Any, daemon: Any) -> None:

@@ -80,8 +80,8 @@ class suggesting:  # noqa: N801 (reads as a statement)
         return None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, CliError) and not error.hint:
-            error.hint = self._hint(error.code)
+        if isinstance(error, CliError):
+            error.hint = self._hint(error.code) or error.hint
 
     def _hint(self, code: str) -> str:
         kind = {"SESSION_NOT_FOUND": "session", "PROJECT_NOT_FOUND": "project"}.get(code, "")
@@ -95,4 +95,4 @@ class suggesting:  # noqa: N801 (reads as a statement)
             return ""
         known = [item["id"] for item in answer[f"{kind}s"]]
         near = nearest(self._word, known)
-        return f"did you mean {near}?" if near else f"see: ao {kind} ls" + (" --all" if kind == "session" else "")
+        return f"did you mean {near}?" if near else ""

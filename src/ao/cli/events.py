@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Beyond every possible cursor: the daemon answers with a reset frame that says where the stream stands.
 _BEYOND = str(2**63 - 1)
 _HEAD_TIMEOUT_S = 5.0
+_REPLAY_TIMEOUT_S = 60.0
 
 
 def head(context: Context) -> int:
@@ -35,9 +36,8 @@ def head(context: Context) -> int:
 
 
 def _until(stream: EventStream, last: int) -> Iterator[Frame]:
+    stream.expect(_REPLAY_TIMEOUT_S)
     for frame in stream:
-        if not frame.event:
-            return
         yield frame
         if frame.seq >= last:
             return
@@ -72,7 +72,7 @@ def _show(frame: Frame, wanted: dict[str, str], *, as_json: bool) -> None:
         emit(encode_json(frame.data))
     else:
         payload = frame.data.get("payload") or {}
-        shown = " ".join(f"{key}={_value(payload[key])}" for key in payload if key != "id")
+        shown = " ".join(f"{key}={_value(payload[key])}" for key in payload if key != "id" and payload[key] not in ("", None))
         subject = frame.data.get("sessionId") or frame.data.get("projectId") or ""
         when = to_seconds(str(frame.data.get("createdAt", "")))
         emit(clean(f"{frame.seq} {when} {frame.event} {subject} {shown}".rstrip()))
