@@ -258,14 +258,14 @@ class Agent:
         self.keyboard.keys = deque()
         self.hook("permission-request", tool_name="Bash")
         answer = ""
-        while answer not in ("y", "n", "\r", "\n", "1", "2"):
+        while answer not in ("y", "n", "\r", "\n", "1", "2", "\x1b"):
             while not self.keyboard.keys:
                 self.keyboard.wait(None)
                 if self.keyboard.ended:
                     raise Interrupted
             answer = self.keyboard.keys.popleft()
         self.keyboard.keys = None
-        if answer in ("n", "2"):
+        if answer in ("n", "2", "\x1b"):
             raise Interrupted
         say("  allowed by Enter" if answer in "\r\n" else "  allowed")
 
@@ -343,7 +343,7 @@ def terminal() -> Iterator[None]:
         yield
         return
     before = termios.tcgetattr(0)
-    tty.setcbreak(0)
+    tty.setcbreak(0, termios.TCSANOW)  # keeps what was typed before it was ready
     sys.stdout.write("\x1b[?2004h")
     try:
         yield
