@@ -23,7 +23,11 @@ class ControlLostError(Exception):
     """The connection is gone or too slow: what the server did is not known."""
 
 
-class NotSentError(ControlLostError):
+class EndedError(ControlLostError):
+    """The client ended; whatever it was last asked may or may not have been done."""
+
+
+class NotSentError(EndedError):
     """The connection was gone before anything was sent: asking again elsewhere repeats nothing."""
 
 
@@ -47,12 +51,15 @@ class Control:
         self._lines = connection.lines()
 
     async def greet(self) -> None:
-        """Wait until tmux has attached the client. Raises ControlLostError when it refuses."""
+        """Wait until tmux has attached the client. Raises EndedError when it refuses, ControlLostError when it doesn't
+        answer."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._reply(b"0")
-        except (TimeoutError, RefusedError) as error:
-            raise ControlLostError(f"tmux refused the control client: {error}") from error
+        except TimeoutError:
+            raise ControlLostError("tmux didn't answer in time") from None
+        except RefusedError as error:
+            raise EndedError(f"tmux refused the control client: {error}") from error
 
     async def ask(self, *commands: str) -> list[str]:
         """Send commands (one line each) and return the lines of the last one's reply.
@@ -107,7 +114,7 @@ class Control:
         try:
             return await anext(self._lines)
         except StopAsyncIteration:
-            raise ControlLostError("the tmux control client ended") from None
+            raise EndedError("the tmux control client ended") from None
 
     async def _until(self, word: bytes) -> list[bytes]:
         lines: list[bytes] = []

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from ao.model.errors import AoError
 from ao.ports import CommandTimeoutError, Host, ProcessId
-from ao.runtimes.control import Control, ControlLostError, NotSentError, RefusedError
+from ao.runtimes.control import Control, ControlLostError, EndedError, NotSentError, RefusedError
 
 HOLDER: Final = "ao~holder"
 _FIRST_PAUSE_S: Final = 0.1
@@ -84,32 +84,34 @@ class Server:
         self._control: Control | None = None
         self._failures = 0
         self._not_before = 0.0
+        self._trouble = ""
 
     def argv(self, *arguments: str) -> list[str]:
         """A tmux command line for this server; it never starts one."""
         return ["tmux", "-S", self.socket, "-f", "/dev/null", "-u", "-N", *arguments]
 
-    async def ask(self, *commands: str, start: bool = False) -> list[str]:
-        """Send commands, return the last one's reply.
+    async def ask(self, *commands: str, start: bool = False, once: bool = False) -> list[str]:
+        """Send commands, return the last one's reply. Those that must not be done twice are sent `once`; others are
+        sent again when the control client turns out to have ended.
 
         Raises RefusedError when tmux refuses one, ServerAbsentError when no server runs (with `start` it is started),
-        ControlLostError when nothing is known.
+        NotSentError when it can't be reached, another ControlLostError when it isn't known what was done.
         """
-        return await self._with(lambda control: control.ask(*commands), start=start)
+        return await self._with(lambda control: control.ask(*commands), start=start, once=once)
 
     async def ask_fenced(self, command: str) -> list[str]:
         """`ask` for a reply that holds what an agent printed."""
-        return await self._with(lambda control: control.ask_fenced(command), start=False)
+        return await self._with(lambda control: control.ask_fenced(command), start=False, once=False)
 
     async def close(self) -> None:
         """Let go of the server; it lives on."""
         async with self._lock:
             await self._drop()
 
-    async def _with(self, use: Callable[[Control], Awaitable[T]], *, start: bool) -> T:
+    async def _with(self, use: Callable[[Control], Awaitable[T]], *, start: bool, once: bool) -> T:
         async with self._lock:
             if self._control:
-                with contextlib.suppress(NotSentError):
+                with contextlib.suppress(NotSentError if once else EndedError):
                     return await self._use(self._control, use)
             return await self._use(await self._reach(start=start), use)
 
@@ -127,9 +129,10 @@ class Server:
         return answer
 
     async def _reach(self, *, start: bool) -> Control:
+        """A fresh control client. After a failure the next attempts wait longer and longer, up to 5 s."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._not_before:
-            raise ControlLostError("the tmux server can't be reached; waiting before the next attempt")
+            raise NotSentError(self._trouble)
         try:
             try:
                 self._control = await self._attach()
@@ -138,11 +141,12 @@ class Server:
                     raise
                 await self._start()
                 self._control = await self._attach()
-        except ControlLostError:
+        except ControlLostError as error:
             pause = min(_FIRST_PAUSE_S * 2**self._failures, _LONGEST_PAUSE_S)
             self._failures = min(self._failures + 1, 16)
             self._not_before = loop.time() + pause
-            raise
+            self._trouble = str(error)
+            raise NotSentError(self._trouble) from error
         self._failures = 0
         return self._control
 
@@ -157,7 +161,7 @@ class Server:
             raise ServerAbsentError(f"no socket at {self.socket}")
         try:
             return await self._connect()
-        except ControlLostError:
+        except EndedError:
             if not await self._repair():
                 raise
         return await self._connect()
@@ -233,7 +237,7 @@ class Server:
 
     async def _check_folder(self, folder: str) -> None:
         """Others can make folders in /tmp: the socket's must be a real folder of ours that nobody else may enter."""
-        if not folder.startswith("/tmp/ao-"):  # noqa: S108
+        if not folder.startswith(f"/tmp/ao-{self._uid}-"):  # noqa: S108
             return
         found = await self._host.run(
             ["find", folder, "-maxdepth", "0", "-type", "d", "-uid", str(self._uid), "-perm", "700"]

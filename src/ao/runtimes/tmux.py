@@ -17,7 +17,7 @@ from typing import Final
 from ao.model.errors import AoError
 from ao.ports import CommandTimeoutError, Host, Launch, Liveness, ProcessId, Sent, Terminal
 from ao.runtimes import supervisor
-from ao.runtimes.control import ControlLostError, RefusedError, quote
+from ao.runtimes.control import ControlLostError, NotSentError, RefusedError, quote
 from ao.runtimes.server import HOLDER, Server, ServerAbsentError, missing
 from ao.runtimes.sockets import socket_path
 
@@ -69,10 +69,10 @@ class Tmux:
             f"new-session -d -s {quote(launch.terminal.handle)} -n {quote(title)} -x 220 -y 50 /bin/sh {quote(path)}"
         )
         try:
-            await self._server(launch.terminal.server).ask(command, start=True)
-        except (RefusedError, ServerAbsentError) as error:
+            await self._server(launch.terminal.server).ask(command, start=True, once=True)
+        except (RefusedError, ServerAbsentError, NotSentError) as error:
             raise AoError("RUNTIME_FAILED", f"tmux can't open the terminal: {error}") from error
-        except ControlLostError as error:
+        except ControlLostError as error:  # it may have opened
             await self.close(launch.terminal)
             raise AoError("RUNTIME_FAILED", f"tmux can't open the terminal: {error}") from error
 
@@ -120,15 +120,15 @@ class Tmux:
         try:
             if text:
                 await self._paste(terminal, text)
-        except RefusedError as error:
+        except (RefusedError, ServerAbsentError, NotSentError) as error:
             raise AoError("RUNTIME_FAILED", f"the terminal {terminal.handle} is gone: {error}") from error
-        except (ServerAbsentError, ControlLostError):
+        except ControlLostError:
             return Sent.PASTED
         try:
             screen = await self._settled(terminal, before) if text else before
             if not may_enter(screen):
                 return Sent.PASTED
-            await server.ask(*_enter(terminal))
+            await server.ask(*_enter(terminal), once=True)
         except (RefusedError, ServerAbsentError, ControlLostError):
             return Sent.PASTED
         return Sent.ENTERED
@@ -136,7 +136,7 @@ class Tmux:
     async def press_enter(self, terminal: Terminal) -> None:
         """One bare Enter. Raises `RUNTIME_FAILED` when it can't be given."""
         try:
-            await self._server(terminal.server).ask(*_enter(terminal))
+            await self._server(terminal.server).ask(*_enter(terminal), once=True)
         except (RefusedError, ServerAbsentError, ControlLostError) as error:
             raise AoError("RUNTIME_FAILED", f"the terminal {terminal.handle} can't be written to: {error}") from error
 
@@ -216,12 +216,15 @@ class Tmux:
         return "\n".join(lines)
 
     async def _paste(self, terminal: Terminal, text: str) -> None:
-        """Through a buffer inside the server: no argument, message or file limits what it may hold."""
+        """Through a buffer inside the server: no argument, message or file limits what it may hold. In a scrolled-back
+        pane tmux would forget to bracket the paste, so its modes are left first."""
         name = f"ao-{secrets.token_hex(8)}"
         clean = text.replace("\0", "").replace(_PASTE_END, "")  # else the rest would count as typed
         paste = f"paste-buffer -p -r -d -b {name} -t {_pane(terminal)}"
         try:
-            await self._server(terminal.server).ask(f"set-buffer -b {name} -- {quote(clean)}", paste)
+            await self._server(terminal.server).ask(
+                f"set-buffer -b {name} -- {quote(clean)}", f"copy-mode -q -t {_pane(terminal)}", paste, once=True
+            )
         except RefusedError:
             await self._forget(terminal, name)
             raise
