@@ -54,7 +54,7 @@ class Dispatcher:
         log.trace.set(trace)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        path, query = split_target(refusal.printable(request.message.path))
+        path, query = split_target(refusal.printable(request.raw_path))
         try:
             response = await self._answer(request, path, query, trace)
         except AoError as error:

@@ -73,7 +73,7 @@ class ActivityInput(Input, frozen=True, kw_only=True):
     event: str = ""
     agent: str = ""
     payload: dict[str, Any] = {}
-    seq: Annotated[int, Meta(ge=0, lt=2**63)] = 0
+    seq: Annotated[int, Meta(ge=0, le=2**62)] = 0
     boot_id: Annotated[str, Meta(max_length=64)] = ""
 
 

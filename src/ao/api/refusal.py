@@ -14,9 +14,7 @@ SERVICE: Final = "agent-orchestrator-daemon"
 
 def unforeseen() -> AoError:
     """What a client is told of a bug."""
-    return AoError(
-        "INTERNAL_ERROR", "an unexpected error occurred", hint="`ao logs` has the cause under this request id"
-    )
+    return AoError("INTERNAL_ERROR", "an unexpected error occurred", hint="`ao logs` tells more, under this request id")
 
 
 def headers(error: AoError) -> dict[str, str]:

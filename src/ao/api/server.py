@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -31,6 +32,8 @@ from ao.store.database import Database
 ADDRESS: Final = "127.0.0.1"
 GRACE_S: Final = 1.5
 """How long answers under way may take at a stop, at most; commands themselves are the daemon's."""
+
+_logger: Final = logging.getLogger("ao.api")
 
 
 class Server:
@@ -127,6 +130,8 @@ class _Protocol(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What the HTTP parser refuses; everything else is answered by the dispatcher."""
+        if status >= 500:
+            _logger.error("request failed before it was dispatched", exc_info=exc)
         problem = APIError(error="bad_request", code="INVALID_REQUEST", message="this is not an HTTP/1.1 request")
         body = msgspec.json.encode(problem) + b"\n"
         response = web.Response(body=body, status=status, headers={"Content-Type": JSON_TYPE})
