@@ -125,3 +125,11 @@ def test_h7_a_sub_agents_permission_dialog_blocks_the_terminal_it_stands_in(mach
     assert (before.state, before.tool_id, before.native_id) == (None, "t", "")
     assert asked.state is BLOCKED
     assert after.tool_id == "t"
+
+
+def test_a_minute_at_the_prompt_ends_a_turn_that_ended_without_a_word(machine: Any) -> None:
+    idle = signal(machine, "claude-code", "Notification", {"notification_type": "idle_prompt"})
+    asked = signal(machine, "claude-code", "Notification", {"notification_type": "permission_prompt"})
+    assert idle is not None
+    assert asked is not None
+    assert (idle.event, asked.event) == ("stop", "notification")

@@ -45,7 +45,7 @@ def interpret(
     # The last word of a conversation that `/clear` ended must not take the place of the new conversation's id.
     identified = not sub_agent and name != "session-end"
     return Signal(
-        event=spec.aliases.get(name, name),
+        event="stop" if _ends_turn(rule, payload) else spec.aliases.get(name, name),
         state=state,
         native_id=_first(payload, _NATIVE_IDS) if identified else "",
         tool_name=_text(payload, "tool_name"),
@@ -61,6 +61,10 @@ def _state(rule: str | Choice, payload: Mapping[str, object]) -> Activity | None
         value = payload.get(rule.field)
         rule = rule.values.get(value, rule.otherwise) if isinstance(value, str) else rule.otherwise
     return None if rule == NO_STATE else Activity(rule)
+
+
+def _ends_turn(rule: str | Choice, payload: Mapping[str, object]) -> bool:
+    return isinstance(rule, Choice) and payload.get(rule.field) in rule.ends
 
 
 def _first(payload: Mapping[str, object], fields: tuple[str, ...]) -> str:

@@ -131,11 +131,13 @@ class Hooks(_Data, frozen=True, kw_only=True):
 
 
 class Choice(_Data, frozen=True, kw_only=True):
-    """A state that depends on one field of the payload; `otherwise` also stands for an absent field."""
+    """A state that depends on one field of the payload; `otherwise` also stands for an absent field. A value in `ends`
+    is evidence that the turn is over and no dialog is open, as good as the event `stop`."""
 
     field: str
     values: Mapping[str, str]
     otherwise: str = NO_STATE
+    ends: tuple[str, ...] = ()
 
 
 class Dialog(_Data, frozen=True, kw_only=True):

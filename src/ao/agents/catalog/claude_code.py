@@ -88,6 +88,8 @@ CLAUDE_CODE: Final = AgentSpec(
                 "agent_needs_input": "waiting_input",
                 "elicitation_dialog": "waiting_input",
             },
+            # A minute at its prompt: all that is heard of a denied dialog or an interrupted turn.
+            ends=("idle_prompt",),
         ),
         "stop": "idle",
         "stop-failure": "waiting_input",
