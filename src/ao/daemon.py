@@ -34,7 +34,7 @@ from ao.model.errors import AoError
 from ao.ports import Host
 from ao.runtimes import Tmux
 from ao.store import changes, sessions
-from ao.store.database import Database
+from ao.store.database import Connection, Database
 from ao.workspaces import Worktrees
 
 KEEP_MS: Final = 7 * 24 * 3_600_000
@@ -71,7 +71,6 @@ class Daemon:
         async with AsyncExitStack() as stack:
             lock = lock_data_dir(config.data_dir)
             stack.callback(os.close, lock)
-            os.chdir(config.data_dir)
             db = self._parts.database(os.path.join(config.data_dir, "ao.db"), on_commit=self._on_commit)
             stack.push_async_callback(db.close)
             feed = Feed(head=db.revision)
@@ -206,18 +205,28 @@ def ao_program() -> str:
 
 
 async def _prune_for_ever(db: Database, now: Callable[[], int]) -> None:
-    """Keep the change log within its bounds, at start and then hourly."""
+    """Keep the change log and the idempotency keys within their bounds, at start and then hourly."""
     while True:
-        oldest = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime((now() - KEEP_MS) / 1000))
-        before = now() - KEEP_MS
-        await db.write(lambda conn, oldest=oldest: changes.prune(conn, older_than_iso=oldest, keep_rows=KEEP_ROWS))
-        await db.write(lambda conn, before=before: sessions.forget_idempotent(conn, before=before))
+        await db.write(_pruner(now() - KEEP_MS))
         await asyncio.sleep(PRUNE_EVERY_S)
+
+
+def _pruner(before: int) -> Callable[[Connection], None]:
+    oldest = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(before / 1000))
+
+    def prune(conn: Connection) -> None:
+        changes.prune(conn, older_than_iso=oldest, keep_rows=KEEP_ROWS)
+        sessions.forget_idempotent(conn, before=before)
+
+    return prune
 
 
 async def serve(config: Config, environ: Mapping[str, str], parts: Parts | None = None) -> None:
     """Run a daemon until SIGTERM, SIGINT or an accepted shutdown request."""
     daemon = Daemon(config, environ, parts)
+    # A folder of our own: the one it was started in may be removed while it runs.
+    os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
+    os.chdir(config.data_dir)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
@@ -228,7 +237,9 @@ def main() -> int:
     """`ao daemon`: exit code 0 after a clean stop, 1 when it couldn't start."""
     configure()
     try:
-        asyncio.run(serve(load(os.environ), os.environ))
+        config = load(os.environ)
+        configure(config.log_level)
+        asyncio.run(serve(config, os.environ))
     except AoError as error:
         log.error("daemon could not start", extra={"code": error.code, "cause": error.message, "hint": error.hint})
         return 1

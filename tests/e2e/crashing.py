@@ -103,12 +103,12 @@ class CrashingParts(daemon.Parts):
     def __init__(self) -> None:
         self.made: CrashingHost | None = None
 
-    def host(self, environ: Mapping[str, str]) -> CrashingHost:  # type: ignore[override]
+    def host(self, environ: Mapping[str, str]) -> CrashingHost:
         """The host; its fuse also guards the store's commits."""
         self.made = CrashingHost(environ=environ)
         return self.made
 
-    def database(self, path: str, **options: Any) -> Database:  # type: ignore[override]
+    def database(self, path: str, **options: Any) -> Database:
         """The store, each commit of which is an effect."""
         database = Database.open(path, **options)
         write = database.write

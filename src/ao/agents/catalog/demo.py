@@ -43,7 +43,7 @@ DEMO: Final = AgentSpec(
         "session-end": "exited",
     },
     aliases={"interrupt": "stop", "stop-failure": "stop"},
-    dialogs=(Dialog(name="permission", patterns=(r"Do you want to go on\?", r"› 1\. Yes")),),
+    dialogs=(Dialog(name="permission", patterns=(r"Do you want to go on\?", r"2\. No \(n\)(?![\s\S]*(  allowed|demo ›))")),),
     auth=Auth(needed=False),
     passes=("AO_DEMO_PACE",),
     transcript=Transcript(env="AO_DATA_DIR", pattern="demo/{native_id}.jsonl"),
