@@ -215,7 +215,8 @@ def test_it_says_goodbye_when_it_is_ended(
     run.shows("● Long" if task else "demo ›")
     run.process.send_signal(number)
     assert run.ends() == code
-    assert world.events()[-1] == "session-end"
+    # Not necessarily last: a callback that was on its way may arrive after it, which is what `seq` is for.
+    assert "session-end" in world.events()
 
 
 @pytest.mark.parametrize(("key", "done"), [("y", True), ("\r", True), ("n", False), ("\x1b", False)])
