@@ -7,7 +7,11 @@ reader or an agent would notice. Modules are therefore imported where they are f
 
 from __future__ import annotations
 
+import gc
 import sys
+
+# A collection costs 0.7 ms, a tenth of the interpreter's start; a command ends before it has anything to collect.
+_COLLECT_AFTER = 100_000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `ao` with these arguments (default: the process's own) and return the exit code: 0, 1, 2 (usage) or 130."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     first = words[0] if words else "--help"
+    gc.set_threshold(_COLLECT_AFTER)
     if first == "hooks":
         from ao.cli.hook import report
 

@@ -118,7 +118,7 @@ class EventStream:
 
     def close(self) -> None:
         """Hang up."""
-        self._call.__exit__()
+        self._call.close()
 
     def fileno(self) -> int:
         """The descriptor to wait on before `receive`."""
@@ -196,8 +196,8 @@ def token(paths: Paths, environ: Mapping[str, str]) -> str:
 def user_token(paths: Paths) -> str:
     """The user's token from its file; empty when there is no file. Raises `CliError` when it can't be read."""
     try:
-        with open(paths.token_file, encoding="ascii", errors="replace") as file:
-            return file.read(1024).strip()
+        with open(paths.token_file, "rb") as file:
+            return file.read(1024).decode("utf-8", "replace").strip()
     except FileNotFoundError:
         return ""
     except OSError as error:

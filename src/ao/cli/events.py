@@ -72,7 +72,9 @@ def _show(frame: Frame, wanted: dict[str, str], *, as_json: bool) -> None:
         emit(encode_json(frame.data))
     else:
         payload = frame.data.get("payload") or {}
-        shown = " ".join(f"{key}={_value(payload[key])}" for key in payload if key != "id" and payload[key] not in ("", None))
+        shown = " ".join(
+            f"{key}={_value(payload[key])}" for key in payload if key != "id" and payload[key] not in ("", None)
+        )
         subject = frame.data.get("sessionId") or frame.data.get("projectId") or ""
         when = to_seconds(str(frame.data.get("createdAt", "")))
         emit(clean(f"{frame.seq} {when} {frame.event} {subject} {shown}".rstrip()))

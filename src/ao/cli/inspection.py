@@ -10,7 +10,7 @@ import os
 
 from ao.cli.client import PROBE_TIMEOUT_S, refusal, unreachable
 from ao.cli.errors import CliError
-from ao.cli.loopback import ProtocolError, exchange
+from ao.cli.loopback import Answer, Exchange, ProtocolError
 from ao.paths import RunFile, decode_json, process_alive, read_run_file
 
 TYPE_CHECKING = False
@@ -64,8 +64,8 @@ def inspect(paths: Paths, *, timeout_s: float = PROBE_TIMEOUT_S) -> Inspection:
 
 
 def _probe(found: Inspection, run: RunFile, paths: Paths, timeout_s: float) -> None:
-    health, error = _ask(run.port, "/healthz", timeout_s)
-    found.error = error
+    (health, health_error), (ready, ready_error) = _ask(run.port, ("/healthz", "/readyz"), timeout_s)
+    found.error = health_error
     if not health:
         return
     found.identity = health
@@ -78,8 +78,8 @@ def _probe(found: Inspection, run: RunFile, paths: Paths, timeout_s: float) -> N
     if found.health != "ok":
         found.error = f"healthz says {found.health!r}"
         return
-    ready, found.error = _ask(run.port, "/readyz", timeout_s)
     found.ready = str(ready.get("status") or "")
+    found.error = ready_error
     found.state = READY if found.ready == "ready" else NOT_READY
 
 
@@ -95,13 +95,35 @@ def _foreign(health: dict[str, Any], run: RunFile, paths: Paths) -> str:
     return ""
 
 
-def _ask(port: int, target: str, timeout_s: float) -> tuple[dict[str, Any], str]:
-    """The JSON object a health route answers and an empty string, or nothing and what went wrong."""
+def _ask(port: int, targets: tuple[str, ...], timeout_s: float) -> list[tuple[dict[str, Any], str]]:
+    """For each route, asked at the same time, the JSON object it answers and an empty string, or what went wrong."""
+    calls = [Exchange(port, timeout_s) for _ in targets]
     try:
-        answer = exchange(port, "GET", target, timeout_s=timeout_s)
+        refused = [_begin(call, target) for call, target in zip(calls, targets, strict=True)]
+        return [
+            ({}, error) if error else _finish(call, target)
+            for call, target, error in zip(calls, targets, refused, strict=True)
+        ]
+    finally:
+        for call in calls:
+            call.close()
+
+
+def _begin(call: Exchange, target: str) -> str:
+    try:
+        call.send("GET", target, None, {})
+    except OSError as error:
+        return unreachable(error).message
+    return ""
+
+
+def _finish(call: Exchange, target: str) -> tuple[dict[str, Any], str]:
+    try:
+        status = call.read_head()
+        answer = Answer(status, call.headers, call.read_body())
     except (OSError, ProtocolError) as error:
         return {}, unreachable(error).message
-    if not 200 <= answer.status < 300:
+    if not 200 <= status < 300:
         return {}, f"{target}: {refusal(answer).message}"
     try:
         fields = decode_json(answer.body.decode("utf-8", "replace"))

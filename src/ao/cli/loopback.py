@@ -55,6 +55,10 @@ class Exchange:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; idempotent."""
         self._socket.close()
 
     def fileno(self) -> int:
