@@ -36,6 +36,8 @@ class Sweep:
             self.home.call(method, path, body)
         died = self.home.await_death(1.0)
         (self.home.path / "arm").unlink()
+        if not died:
+            self.home.stop()
         return died
 
     def settle(self) -> list[dict[str, Any]]:

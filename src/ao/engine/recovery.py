@@ -89,6 +89,8 @@ class Recovery:
 
     async def _launched_agent(self, row: Session) -> ProcessId | None:
         folder = self._world.settings.launch_folder(row.id, row.launches)
+        if self._world.host.stamp([folder]) == (None,):
+            return None
         process = await self._world.runtime.agent(folder, timeout_s=0.0)
         return process if process is not None and self._world.host.identify(process.pid) == process else None
 
