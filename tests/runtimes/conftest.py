@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -90,12 +89,16 @@ async def room(short_path: Path) -> AsyncIterator[Room]:
     room = Room(short_path)
     yield room
     await room.runtime.shut()
-    end_servers(short_path)
-    for process in await room.host.find({"AO_DATA_DIR": str(short_path)}):
-        await room.host.kill(process, {}, grace_s=0)
+    for record in sorted((short_path / "tmux").glob("*.process")):
+        await _end_server(room.host, str(record.with_suffix("")))
+    assert await room.host.kill(None, {"AO_DATA_DIR": str(short_path)}, grace_s=5) == []
 
 
-def end_servers(data_dir: Path) -> None:
-    """End the tmux servers of one data directory, by their sockets."""
-    for record in (data_dir / "tmux").glob("*.process"):
-        subprocess.run(["tmux", "-S", str(record.with_suffix("")), "-N", "kill-server"], capture_output=True)
+async def _end_server(host: LocalHost, socket: str) -> None:
+    """End a tmux server by its socket, and see it and the leaders of its terminals go."""
+    tmux = ["tmux", "-S", socket, "-N"]
+    pids = (await host.run([*tmux, "list-panes", "-a", "-F", "#{pid} #{pane_pid}"])).out.split()
+    processes = [process for pid in set(pids) if (process := host.identify(int(pid)))]
+    await host.run([*tmux, "kill-server"])
+    for process in processes:
+        await asyncio.wait_for(host.exited(process), 10)

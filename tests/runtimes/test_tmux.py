@@ -95,6 +95,12 @@ async def test_a_name_that_is_the_beginning_of_another_never_stands_for_it(room:
     assert "list-buffers" not in await room.tmux("list-buffers")
 
 
+async def test_closing_a_terminal_ends_what_runs_in_it(room: Room) -> None:
+    process = await room.run("p-1", "sleep", "60")
+    await room.runtime.close(ONE)
+    await asyncio.wait_for(room.host.exited(process), 10)
+
+
 async def test_a_terminal_that_exists_already_is_not_opened_twice(room: Room) -> None:
     process = await room.run("p-1", "sleep", "60")
     with pytest.raises(AoError, match="duplicate session") as caught:

@@ -240,6 +240,11 @@ async def _start(
         if not start.exception():
             await _put_down(start.result()[0], protocol.exited)
         raise
+    except PermissionError as error:
+        if error.filename != argv[0]:
+            raise
+        # A folder of PATH that may not be entered hides that the program is nowhere else.
+        raise FileNotFoundError(error.errno, "no such program may be run", argv[0]) from error
 
 
 def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:

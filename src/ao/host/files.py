@@ -6,6 +6,7 @@ What may take more than a moment (a flush to disk, a tree) runs in a thread; the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import stat
@@ -60,15 +61,13 @@ class Files:
         doesn't appear in time or its folder is gone. Raises FileNotFoundError when there never was a folder."""
         if self._folders is None:
             self._folders = FolderWatch()
-        with self._folders.watch(os.path.dirname(path)) as news:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    while not (content := _read(path, 1 << 20)) and os.path.isdir(os.path.dirname(path)):  # noqa: ASYNC240 (one stat)
-                        news.clear()
-                        await news.wait()
-            except TimeoutError:
-                return None
-            return content or None
+        with self._folders.watch(os.path.dirname(path)) as news, contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not (content := _read(path, 1 << 20)) and os.path.isdir(os.path.dirname(path)):  # noqa: ASYNC240
+                    news.clear()
+                    await news.wait()
+                return content or None
+        return None
 
 
 def _is_program(path: str) -> bool:
@@ -149,4 +148,4 @@ def _insist(function: Callable[..., Any], path: str, error: Any) -> None:
         function(path)
     else:
         os.chmod(path, 0o700)
-        shutil.rmtree(path)
+        shutil.rmtree(path, onerror=_insist)

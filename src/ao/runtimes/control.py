@@ -43,6 +43,17 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\"'\"'").replace("\n", "'\"\\n\"'") + "'"
 
 
+class _Reply:
+    def __init__(self, lines: list[bytes], *, refused: bool) -> None:
+        self.lines = [line.decode(errors="replace") for line in lines]
+        self._refused = refused
+
+    def check(self) -> None:
+        """Raises RefusedError when this is an error."""
+        if self._refused:
+            raise RefusedError("\n".join(self.lines))
+
+
 class Control:
     """An attached control client. Not for concurrent use. After any failure it must be closed."""
 
@@ -55,7 +66,7 @@ class Control:
         answer."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._reply(b"0")
+                (await self._reply(b"0")).check()
         except TimeoutError:
             raise ControlLostError("tmux didn't answer in time") from None
         except RefusedError as error:
@@ -67,21 +78,15 @@ class Control:
         Raises RefusedError with the first error after all have been answered, ControlLostError when the connection is
         lost or a reply takes 5 s.
         """
-        refused: RefusedError | None = None
-        lines: list[bytes] = []
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._write(commands)
-                for _ in commands:
-                    try:
-                        lines = await self._reply(b"1")
-                    except RefusedError as error:
-                        refused = refused or error
+                replies = [await self._reply(b"1") for _ in commands]
         except TimeoutError:
             raise ControlLostError("tmux didn't answer in time") from None
-        if refused:
-            raise refused
-        return [line.decode(errors="replace") for line in lines]
+        for reply in replies:
+            reply.check()
+        return replies[-1].lines
 
     async def ask_fenced(self, command: str) -> list[str]:
         """`ask` for a reply that holds foreign text: its end is the one before a random word that is asked for next."""
@@ -95,10 +100,9 @@ class Control:
             raise ControlLostError("tmux didn't answer in time") from None
         first, frame = next((i, found[1]) for i, line in enumerate(lines) if (found := _BEGIN.fullmatch(line)))
         last = max(i for i, line in enumerate(lines) if line in (b"%end " + frame, b"%error " + frame))
-        body = [line.decode(errors="replace") for line in lines[first + 1 : last]]
-        if lines[last].startswith(b"%error"):
-            raise RefusedError("\n".join(body))
-        return body
+        reply = _Reply(lines[first + 1 : last], refused=lines[last].startswith(b"%error"))
+        reply.check()
+        return reply.lines
 
     async def close(self) -> None:
         """End the client; idempotent. The server and its sessions stay."""
@@ -122,14 +126,12 @@ class Control:
             lines.append(line)
         return lines
 
-    async def _reply(self, flags: bytes) -> list[bytes]:
-        """The text of the next reply to a command of ours (flags 1) or to the attaching itself (flags 0)."""
+    async def _reply(self, flags: bytes) -> _Reply:
+        """The next reply to a command of ours (flags 1) or to the attaching itself (flags 0)."""
         found = None
         while found is None or not found[1].endswith(flags):
             found = _BEGIN.fullmatch(await self._line())
         lines: list[bytes] = []
         while (line := await self._line()) not in (b"%end " + found[1], b"%error " + found[1]):
             lines.append(line)
-        if line.startswith(b"%error"):
-            raise RefusedError(b"\n".join(lines).decode(errors="replace"))
-        return lines
+        return _Reply(lines, refused=line.startswith(b"%error"))

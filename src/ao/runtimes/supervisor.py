@@ -5,6 +5,7 @@ is a direct exec, so the recorded pid is the agent's own. `pid` and `exit` hold 
 single write(2): without the newline they count as not written yet.
 
 The script stays the leader of the terminal and outlives Ctrl-C; when the agent has ended it becomes the person's shell.
+It must not outlive a closed terminal: the kernel hangs up on the leader, and on the agent only when the leader dies.
 """
 
 from __future__ import annotations
@@ -53,13 +54,11 @@ def script(launch: Launch) -> bytes:
     text = f"""\
 _ao_folder={folder}
 _ao_shell={shlex.quote(launch.env.get("SHELL", ""))}
-_ao_hung_up=
 unset {" ".join(_TERMINAL)}
 {exports}\
 _ao_ended() {{
   printf '%s\\n' "$1" >"$_ao_folder/{EXIT}"
-  [ -z "$_ao_hung_up" ] || exit 0
-  trap - INT QUIT HUP
+  trap - INT QUIT
   printf '{_SCREEN_RESET}\\n'
   stty sane 2>/dev/null
   printf '[ao] %s%s\\n' "$2" {shlex.quote(restore)}
@@ -67,7 +66,6 @@ _ao_ended() {{
   exec "$_ao_shell" -i
 }}
 trap : INT QUIT
-trap _ao_hung_up=1 HUP
 cd -- {cwd} || {{
   cd /
   printf '0\\n' >"$_ao_folder/{PID}"
