@@ -70,7 +70,7 @@ class StandInWorkspaces:
 
     async def inspect(self, path: str) -> Repository:
         """A folder with `.git` is a repository."""
-        if not os.path.isdir(os.path.join(path, ".git")):
+        if not os.path.isdir(os.path.join(path, ".git")):  # noqa: ASYNC240 (a stand-in)
             raise AoError("NOT_A_GIT_REPO", f"{path} is not the top of a git repository")
         return Repository(path=path, origin="", default_branch="main", has_commits=True)
 
@@ -187,8 +187,8 @@ class House:
         self.feed = feed
         self.server = server
         self.secrets = secrets
-        self.workspaces = cast(StandInWorkspaces, engine.world.workspaces)
-        self.runtime = cast(StandInRuntime, engine.world.runtime)
+        self.workspaces = cast("StandInWorkspaces", engine.world.workspaces)
+        self.runtime = cast("StandInRuntime", engine.world.runtime)
         self.shutdowns = 0
 
     @property
@@ -319,8 +319,8 @@ def _world(
     return World(
         db=db,
         host=host,
-        workspaces=cast(Workspaces, StandInWorkspaces()),
-        runtime=cast(Runtime, StandInRuntime()),
+        workspaces=cast("Workspaces", StandInWorkspaces()),
+        runtime=cast("Runtime", StandInRuntime()),
         agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=environ),
         settings=Settings(
             data_dir=config.data_dir,

@@ -68,7 +68,7 @@ OPERATIONS = (
         summary="Report what the agent does",
         tag="sessions",
         scope=Scope.REPORT,
-        errors=("INVALID_ACTIVITY_STATE", "UNKNOWN_HARNESS", "SESSION_NOT_FOUND"),
+        errors=("INVALID_ACTIVITY_STATE", "SESSION_NOT_FOUND"),
     ),
     Operation(
         id="receiveHook",
@@ -80,7 +80,7 @@ OPERATIONS = (
         summary="An agent's own callback, as it sends it",
         tag="sessions",
         scope=Scope.REPORT,
-        errors=("UNKNOWN_HARNESS", "SESSION_NOT_FOUND"),
+        errors=("SESSION_NOT_FOUND",),
         body_limit=HOOK_LIMIT,
     ),
 )
