@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -23,10 +24,19 @@ class CountingHost(LocalHost):
     def __init__(self) -> None:
         super().__init__(environ=os.environ)
         self.argvs: list[tuple[str, ...]] = []
+        self._awaited: dict[str, asyncio.Event] = {}
 
     async def run(self, argv: Sequence[str], **options: Any) -> Completed:
         self.argvs.append(tuple(argv))
-        return await super().run(argv, **options)
+        done = await super().run(argv, **options)
+        for word in argv:
+            if word in self._awaited:
+                self._awaited[word].set()
+        return done
+
+    def when_run(self, word: str) -> asyncio.Event:
+        """Set once a command with this argument has ended."""
+        return self._awaited.setdefault(word, asyncio.Event())
 
 
 def git(where: Path | str, *args: str, check: bool = True) -> str:
@@ -81,6 +91,10 @@ class Bench:
             branch_created=created,
             base_sha=base or self.first,
         )
+
+    def at(self, checkout: Checkout, *parts: str) -> Path:
+        """A path in a session's worktree."""
+        return Path(checkout.path, *parts)
 
     def request(self, requested: str = "", *, number: int = 1, default: str = "main") -> BranchRequest:
         own = f"ao/{PROJECT}-{number}/root"

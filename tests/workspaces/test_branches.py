@@ -12,8 +12,47 @@ from ao.model.errors import AoError
 from ao.workspaces.branches import check_branch, is_branch
 
 _PIECES = st.sampled_from(
-    ["a", "B", "-", ".", "..", "/", "//", "@", "@{", "{", ".lock", "lock", "HEAD", "~", "^", ":", "?", "*", "[", "\\"]
-    + [" ", "\t", "\n", "\x7f", "\x01", "\u00fc", "\u65e5", "$(id)", "`id`", ";id", "'", '"', "|", "&", "refs/heads/"]
+    (
+        *(
+            "a",
+            "B",
+            "-",
+            ".",
+            "..",
+            "/",
+            "//",
+            "@",
+            "@{",
+            "{",
+            ".lock",
+            "lock",
+            "HEAD",
+            "~",
+            "^",
+            ":",
+            "?",
+            "*",
+            "[",
+            "\\",
+        ),
+        *(
+            " ",
+            "\t",
+            "\n",
+            "\x7f",
+            "\x01",
+            "\u00fc",
+            "\u65e5",
+            "$(id)",
+            "`id`",
+            ";id",
+            "'",
+            '"',
+            "|",
+            "&",
+            "refs/heads/",
+        ),
+    )
 )
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _NAMES = st.one_of(st.lists(_PIECES, max_size=6).map("".join), _TEXTS)

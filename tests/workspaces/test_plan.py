@@ -93,7 +93,7 @@ async def test_a_branch_wins_over_a_tag_of_its_name(bench: Bench) -> None:
     bench.git(bench.repo, "branch", "both", bench.commit(bench.repo, "b.txt"))
     checkout = await bench.spawn(requested="both")
     assert bench.git(checkout.path, "symbolic-ref", "HEAD") == "refs/heads/both"
-    assert Path(checkout.path, "b.txt").exists()
+    assert bench.at(checkout, "b.txt").exists()
 
 
 async def test_an_unknown_name_is_a_new_branch_from_the_base(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +28,7 @@ async def _refused(bench: Bench, checkout: Checkout) -> AoError:
 async def test_w1_reopening_never_touches_uncommitted_untracked_or_ignored_work(bench: Bench) -> None:
     bench.commit(bench.repo, ".gitignore", "*.log\n")
     checkout = await bench.spawn()
-    tree = Path(checkout.path)
+    tree = bench.at(checkout)
     for name in ("README.md", "notes.txt", "run.log"):
         (tree / name).write_text("mine\n")
     bench.git(tree, "checkout", "-q", "--detach")
@@ -55,7 +55,7 @@ async def test_a_folder_that_was_deleted_by_hand_comes_back_and_other_records_st
     for tree in (checkout, other):
         shutil.rmtree(tree.path)
     await bench.rooms.reopen(checkout)
-    assert Path(checkout.path, "README.md").exists()
+    assert bench.at(checkout, "README.md").exists()
     assert sorted(bench.registered()) == [checkout.path, other.path]
 
 
@@ -63,15 +63,15 @@ async def test_w12_worktree_and_branch_gone_is_a_typed_error_and_no_other_folder
     checkout = await bench.spawn()
     assert await bench.rooms.remove(checkout, force=False) == Removal(removed=True)
     assert (await _refused(bench, checkout)).code == "WORKSPACE_MISSING"
-    assert not Path(checkout.path).exists()
+    assert not bench.at(checkout).exists()
 
 
 async def test_w1_a_folder_git_does_not_know_is_refused_and_left_alone(bench: Bench) -> None:
     checkout = await bench.spawn()
     shutil.rmtree(bench.repo / ".git" / "worktrees" / "demo-1")
-    Path(checkout.path, "README.md").write_text("mine\n")
+    bench.at(checkout, "README.md").write_text("mine\n")
     assert (await _refused(bench, checkout)).code == "WORKSPACE_OCCUPIED"
-    assert Path(checkout.path, "README.md").read_text() == "mine\n"
+    assert bench.at(checkout, "README.md").read_text() == "mine\n"
 
 
 async def test_a_branch_checked_out_elsewhere_meanwhile_is_refused(bench: Bench) -> None:
@@ -96,10 +96,10 @@ async def test_an_interrupted_removal_is_finished_before_reopening(bench: Bench)
     checkout = await bench.spawn()
     bench.commit(checkout.path, "work.txt")
     (bench.repo / ".git" / "worktrees" / "demo-1" / "ao-removing").touch()
-    Path(checkout.path, "README.md").unlink()
+    bench.at(checkout, "README.md").unlink()
     await bench.rooms.reopen(checkout)
     assert bench.git(checkout.path, "status", "--porcelain") == ""
-    assert Path(checkout.path, "README.md").exists()
+    assert bench.at(checkout, "README.md").exists()
 
 
 @pytest.mark.parametrize("made", [0, 1, 2, 3, 4])
@@ -107,11 +107,11 @@ async def test_w13_every_half_made_record_is_cleared(bench: Bench, made: int) ->
     """The states a `git worktree add` passes through, as a kill between any two of its writes leaves them."""
     checkout = bench.checkout()
     record = bench.repo / ".git" / "worktrees" / "demo-1"
-    tree = Path(checkout.path)
+    tree = bench.at(checkout)
     bench.git(bench.repo, "branch", checkout.branch)
     record.mkdir(parents=True)
     (record / "locked").write_text("initializing")
-    steps = [
+    steps: list[Callable[[], object]] = [
         lambda: tree.mkdir(parents=True),
         lambda: (record / "gitdir").write_text(f"{tree}/.git\n"),
         lambda: (tree / ".git").write_text(f"gitdir: {record}\n"),
@@ -139,30 +139,27 @@ async def test_w13_a_git_killed_in_the_middle_of_a_checkout_is_recovered_from(be
     bench.commit(bench.repo, "a.txt", "data")
     bench.commit(bench.repo, "b.bin", "data")
     # The smudge filter says that the checkout has begun, and holds it until the gate is open.
-    script = f"touch {gate}.reached; if [ ! -e {gate} ]; then exec tail -f /dev/null; fi; cat"
+    script = f"echo yes > {gate}.reached; if [ ! -e {gate} ]; then exec tail -f /dev/null; fi; cat"
     bench.git(bench.repo, "config", "filter.gate.smudge", script)
     plan = await bench.plan()
     checkout = bench.checkout(base=plan.base_sha)
-    bench.root.mkdir(parents=True)
+    bench.at(checkout).parent.mkdir(parents=True)
     child = await asyncio.create_subprocess_exec(
         *("git", "-C", str(bench.repo), "worktree", "add", "-b", plan.branch, checkout.path, plan.start),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
-    async with asyncio.timeout(30):
-        assert await bench.host.await_file(f"{checkout.path}/.git", timeout_s=20) is not None or True
-        while not Path(f"{gate}.reached").exists():
-            await asyncio.sleep(0.001)
+    assert await bench.host.await_file(f"{gate}.reached", timeout_s=30)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     await child.wait()
     gate.touch()
-    assert Path(checkout.path, ".git").exists()
+    assert bench.at(checkout, ".git").exists()
     if again == "reopen":
         await bench.rooms.reopen(checkout)
         assert bench.git(checkout.path, "status", "--porcelain") == ""
-        assert Path(checkout.path, "b.bin").read_text() == "data"
+        assert bench.at(checkout, "b.bin").read_text() == "data"
     else:
         assert await bench.rooms.remove(checkout, force=False) == Removal(removed=True)
         assert bench.nothing_left(checkout)

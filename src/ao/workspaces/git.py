@@ -38,8 +38,11 @@ _IDENTITY: Final[Mapping[str, str]] = {
 # A file system monitor may be absent, stale or a program of the repository's choosing: what decides over deletion asks
 # the disk itself.
 _PINS: Final = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
+# The last is a `git worktree add` of someone else's being under way: git reads the records of all worktrees, and finds
+# one half written.
 _LOCKED: Final = re.compile(
-    r"unable to create '[^']*\.lock': File exists|could not lock config file|another git process seems to be running",
+    r"unable to create '[^']*\.lock': File exists|could not lock config file|another git process seems to be running"
+    r"|failed to read \S*/worktrees/\S*",
     re.IGNORECASE,
 )
 _USERINFO: Final = re.compile(r"(?<=://)[^/\s@']+@")
@@ -61,7 +64,7 @@ class GitError(Exception):
 
     @property
     def lock_held(self) -> bool:
-        """Whether it gave up because another git holds a lock file; worth another try."""
+        """Whether it gave up because another git was at work there; worth another try."""
         return _LOCKED.search(self.text) is not None
 
     @property

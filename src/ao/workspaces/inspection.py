@@ -60,15 +60,14 @@ class Tree(msgspec.Struct, frozen=True):
 
 async def inspect_tree(git: Git, place: Place, record: Record | None) -> Findings:
     """What stands against removing what is at `place`; nothing is changed."""
-    if place.thing is Thing.NONE:
-        return _absent(record)
-    if place.thing is not Thing.FOLDER:
+    if place.thing in (Thing.FILE, Thing.LINK):
         return Findings(obstacle=f"{place.real} is a {place.thing.value}, not a worktree")
+    if record is not None and record.locked is not None:
+        return Findings(obstacle=f"it is locked: {record.locked or 'no reason given'}")
+    if place.thing is Thing.NONE or not await git.host.list_dir(place.real):
+        return Findings()
     if record is None:
-        empty = not await git.host.list_dir(place.real)
-        return Findings() if empty else Findings(obstacle="git doesn't know it as a worktree of the repository")
-    if record.locked is not None:
-        return _absent(record)
+        return Findings(obstacle="git doesn't know it as a worktree of the repository")
     if not record.whole:
         return Findings()
     tree = Tree(place.real, record.folder)
@@ -77,12 +76,6 @@ async def inspect_tree(git: Git, place: Place, record: Record | None) -> Finding
         return await _inspect_whole(git, tree, half_gone=half_gone)
     except GitError as exc:
         return Findings(obstacle=f"it can't be read: {exc.line}")
-
-
-def _absent(record: Record | None) -> Findings:
-    if record is not None and record.locked is not None:
-        return Findings(obstacle=f"it is locked: {record.locked or 'no reason given'}")
-    return Findings()
 
 
 async def _inspect_whole(git: Git, tree: Tree, *, half_gone: bool) -> Findings:

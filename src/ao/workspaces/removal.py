@@ -56,7 +56,7 @@ class Remover:
         snapshot = ""
         if findings.problem and (not force or findings.obstacle):
             return Removal(removed=False, preserved_reason=findings.problem)
-        if force and record is not None and record.whole and place.thing is Thing.FOLDER:
+        if force and record is not None and record.whole and await self._host.list_dir(place.real):
             try:
                 snapshot = await self._keeper.snapshot(Tree(place.real, record.folder), checkout.session_id)
             except (CannotPreserveError, GitError) as exc:
