@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -221,9 +222,16 @@ def _pruner(before: int) -> Callable[[Connection], None]:
     return prune
 
 
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one: each living agent holds a descriptor of its process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def serve(config: Config, environ: Mapping[str, str], parts: Parts | None = None) -> None:
     """Run a daemon until SIGTERM, SIGINT or an accepted shutdown request."""
     daemon = Daemon(config, environ, parts)
+    allow_many_files()
     # A folder of our own: the one it was started in may be removed while it runs.
     os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
     os.chdir(config.data_dir)

@@ -69,7 +69,7 @@ class Host(Protocol):
         timeout_s: float = 30.0,
         limit: int = 4 << 20,
     ) -> Completed:
-        """Run a command to its end. Raises FileNotFoundError when it doesn't exist, CommandTimeoutError when it is late."""
+        """Run a command to its end. Raises FileNotFoundError when there is none, CommandTimeoutError when late."""
 
     async def connect(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Connection:
         """Start a long-lived command. Raises FileNotFoundError."""
@@ -281,8 +281,9 @@ class Runtime(Protocol):
         """The agent's process as the supervisor of that launch folder recorded it; waits for it to appear, None when
         it doesn't in time. A process that is already gone is still returned."""
 
-    async def exit_code(self, folder: str) -> int | None:
-        """The agent's exit code as recorded; None when it hasn't ended (or nobody could record it)."""
+    async def exit_code(self, folder: str, *, timeout_s: float = 0.0) -> int | None:
+        """The agent's exit code as recorded, awaited for up to `timeout_s` (it is written just after the process is
+        gone); None when it hasn't ended or nobody could record it."""
 
     async def probe(self, terminals: Sequence[Terminal]) -> dict[Terminal, Liveness]:
         """Liveness of all in one question per server."""
@@ -312,7 +313,7 @@ class Runtime(Protocol):
         """The command a person runs to see and use the terminal."""
 
     async def shut(self) -> None:
-        """Let go of the tmux servers (they live on)."""
+        """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended."""
 
 
 # ------------------------------------------------------------------------------------------------ agents

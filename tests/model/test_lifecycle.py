@@ -87,6 +87,17 @@ def test_only_the_tool_the_dialog_was_about_ends_a_block() -> None:
     assert freed.activity is Activity.ACTIVE
 
 
+def test_a_reminder_of_an_open_dialog_does_not_forget_what_it_is_about() -> None:
+    flight = Flight(tools=(("1", "Bash"),))
+    asked = Signal(event="permission-request", state=Activity.BLOCKED, tool_name="Bash")
+    blocked, flight = reduce(ACTIVE, asked, flight, NOW)
+    assert blocked is not None
+    _, flight = reduce(blocked, Signal(event="notification", state=Activity.BLOCKED), flight, NOW)
+    own = Signal(event="post-tool-use", state=Activity.ACTIVE, tool_id="1", tool_name="Bash")
+    freed, _ = reduce(blocked, own, flight, NOW)
+    assert freed is not None
+
+
 def test_two_tools_of_one_name_leave_a_block_only_at_a_turn_boundary() -> None:
     flight = Flight(tools=(("1", "Bash"), ("2", "Bash")))
     blocked, flight = reduce(

@@ -45,14 +45,24 @@ async def test_p14_an_agent_that_ended_at_once_is_still_told_from_one_that_never
     assert await room.runtime.agent(str(room.data_dir / "empty"), timeout_s=0.01) is None
 
 
-async def test_p5_the_server_outlives_every_session_and_the_daemon(room: Room) -> None:
+async def test_p5_the_server_outlives_every_session_and_a_daemon_that_leaves_terminals(room: Room) -> None:
     await room.run("p-1", "sleep", "60")
     server = (await room.tmux("display-message", "-p", "#{pid}")).strip()
     await room.runtime.close(ONE)
-    await room.runtime.shut()
     assert (await room.tmux("display-message", "-p", "#{pid}")).strip() == server
     await room.run("p-1", "sleep", "60")
+    await room.runtime.shut()
     assert (await room.tmux("display-message", "-p", "#{pid}")).strip() == server
+
+
+async def test_an_empty_server_is_ended_when_the_daemon_leaves_it(room: Room) -> None:
+    await room.run("p-1", "sleep", "60")
+    server = room.host.identify(int(await room.tmux("display-message", "-p", "#{pid}")))
+    assert server is not None
+    await room.runtime.close(ONE)
+    await room.runtime.shut()
+    assert room.host.identify(server.pid) != server
+    await room.run("p-1", "sleep", "60")
 
 
 async def test_p8_a_second_generation_adopts_what_the_first_left(room: Room) -> None:
@@ -139,6 +149,9 @@ async def test_s8_an_agent_sees_exactly_the_environment_it_was_given(
 ) -> None:
     monkeypatch.setenv("TMUX", "/somewhere,1,0")
     process = await room.run("p-1", "sleep", "60", env={"AO_TOKEN": "tok-5e1", "MULTI": "a\nb"})
+    async with asyncio.timeout(10):  # the pid is recorded just before the program takes its place
+        while not (await room.host.read(f"/proc/{process.pid}/cmdline") or b"").startswith(b"sleep"):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
     environ = await room.host.read(f"/proc/{process.pid}/environ")
     assert environ is not None
     seen = dict(entry.split("=", 1) for entry in environ.decode().strip("\0").split("\0"))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ao.engine.environment import base_environment, session_environment
 from ao.engine.provision import provision
-from ao.engine.watching import Watches
+from ao.engine.watching import RECORDED_S, Watches
 from ao.engine.world import World, checkout_of, terminal_of
 from ao.model import prompts
 from ao.model.errors import AoError
@@ -184,7 +184,7 @@ class Launcher:
             await asyncio.gather(gone, heard, return_exceptions=True)
         if not ended:
             return
-        code = await self._world.runtime.exit_code(folder)
+        code = await self._world.runtime.exit_code(folder, timeout_s=RECORDED_S)
         if code == 0 and not resume:
             return
         screen = await self._world.runtime.capture(terminal_of(session), lines=20)

@@ -17,6 +17,8 @@ from ao.ports import ProcessId
 
 READY_TIMEOUT_S: Final = 20.0
 READY_POLL_S: Final = 0.2
+RECORDED_S: Final = 1.0
+"""How long the supervisor may take to record the exit code of an agent that is gone."""
 
 log = logging.getLogger("ao.engine.watching")
 
@@ -74,7 +76,7 @@ class Watches:
 
     async def _until_gone(self, session_id: str, process: ProcessId, folder: str) -> None:
         await self._world.host.exited(process)
-        code = await self._world.runtime.exit_code(folder)
+        code = await self._world.runtime.exit_code(folder, timeout_s=RECORDED_S)
         self._tasks.pop(session_id, None)
         log.info("agent exited", extra={"session": session_id, "exit_code": code})
         if self._report is not None:

@@ -7,7 +7,6 @@ search. One grammar serves projects, sessions, hooks and tmux.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import Final
 
@@ -37,7 +36,7 @@ def check_project_id(text: str) -> str:
 
 def project_id_for(path: str) -> str:
     """The default id of the project at `path`: its lower-cased base name, blanks as '-'. Not validated."""
-    return os.path.basename(os.path.normpath(path)).lower().replace(" ", "-")
+    return path.rstrip("/").rpartition("/")[2].lower().replace(" ", "-")
 
 
 def session_id(project_id: str, num: int) -> str:

@@ -34,7 +34,7 @@ def reduce(session: Session, signal: Signal, flight: Flight, now: int) -> tuple[
     after = _facts(session, signal, now)
     if signal.state is not None and _admits(session, signal, flight):
         after = _enter(after, signal, now)
-        flown = _block(flown, signal)
+        flown = _block(session, flown, signal)
     if after is session:
         return None, flown
     if signal.seq:
@@ -53,9 +53,12 @@ def _fly(flight: Flight, signal: Signal) -> Flight:
     return replace(flight, tools=tools) if len(tools) <= MAX_FLIGHTS else _NOTHING
 
 
-def _block(flight: Flight, signal: Signal) -> Flight:
+def _block(session: Session, flight: Flight, signal: Signal) -> Flight:
     if signal.state is not Activity.BLOCKED:
         return replace(flight, candidate="")
+    if session.activity is Activity.BLOCKED and not signal.tool_name:
+        # A reminder of the dialog that is open already: what it is about is known.
+        return flight
     matches = [tool_id for tool_id, name in flight.tools if name == signal.tool_name and name]
     return replace(flight, candidate=matches[0] if len(matches) == 1 else "")
 

@@ -1,7 +1,8 @@
 """One private tmux server: started when the first terminal needs it, spoken to over one control connection.
 
 The server is started by a command of its own (never as a side effect of a session), with an empty environment, no
-configuration file and every option that matters pinned, and it stays when it is empty. It lives in the cgroup of the
+configuration file and every option that matters pinned, and it stays when it is empty until the daemon
+lets go of it. It lives in the cgroup of the
 daemon that started it: where a service manager ends user sessions at logout (systemd without lingering), it ends with
 them; nothing here can prevent that, so the documentation says it.
 
@@ -24,6 +25,7 @@ from ao.runtimes.control import Control, ControlLostError, EndedError, NotSentEr
 HOLDER: Final = "ao~holder"
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
+_END_S: Final = 2.0
 _TERMINFO: Final = (
     "/etc/terminfo",
     "/lib/terminfo",
@@ -104,9 +106,30 @@ class Server:
         return await self._with(lambda control: control.ask_fenced(command), start=False, once=False)
 
     async def close(self) -> None:
-        """Let go of the server; it lives on."""
+        """Let go of the server. One that holds a terminal lives on; an empty one is ended, so that nothing is left."""
         async with self._lock:
             await self._drop()
+            if self._host.stamp([self.socket]) == (None,):
+                return
+            # A dot for each session, the holder's own among them. The server itself looks and ends, so that no terminal
+            # can open in between.
+            words = ("if-shell", "-F", "-t", f"={HOLDER}:", "#{==:#{S:.},.}", "kill-server", "display-message -p kept")
+            with contextlib.suppress(CommandTimeoutError, FileNotFoundError):
+                answer = await self._host.run(self.argv(*words), timeout_s=2)
+                if answer.code == 0 and "kept" not in answer.out:
+                    await self._await_end()
+
+    async def _await_end(self) -> None:
+        """The process of an ended server may outlive its socket a little; a new server must not meet it."""
+        process = await self._recorded()
+        if process is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    await self._host.exited(process)
+
+    async def _recorded(self) -> ProcessId | None:
+        words = (await self._host.read(self._record) or b"").decode(errors="replace").split()
+        return ProcessId(int(words[0]), words[1]) if len(words) == 2 and words[0].isdigit() else None
 
     async def _with(self, use: Callable[[Control], Awaitable[T]], *, start: bool, once: bool) -> T:
         async with self._lock:
@@ -194,11 +217,8 @@ class Server:
 
     async def _ensure_really_absent(self) -> None:
         """A socket can be deleted under a living server; its sessions then are unreachable, not gone."""
-        words = (await self._host.read(self._record) or b"").decode(errors="replace").split()
-        if len(words) != 2 or not words[0].isdigit():
-            return
-        known = ProcessId(int(words[0]), words[1])
-        if self._host.identify(known.pid) == known:
+        known = await self._recorded()
+        if known is not None and self._host.identify(known.pid) == known:
             raise ControlLostError(
                 f"the socket {self.socket} was removed while its tmux server (process {known.pid}) still runs; "
                 f"'kill -USR1 {known.pid}' makes it listen again"

@@ -89,9 +89,14 @@ class Tmux:
             return None
         return self._host.identify(pid) or ProcessId(pid, "")
 
-    async def exit_code(self, folder: str) -> int | None:
-        """The agent's exit code as recorded; None when it hasn't ended (or nobody could record it)."""
-        return supervisor.number(await self._host.read(os.path.join(folder, supervisor.EXIT), limit=32))
+    async def exit_code(self, folder: str, *, timeout_s: float = 0.0) -> int | None:
+        """The agent's exit code as recorded, awaited for up to `timeout_s` (it is written just after the process is
+        gone); None when it hasn't ended or nobody could record it."""
+        path = os.path.join(folder, supervisor.EXIT)
+        code = supervisor.number(await self._host.read(path, limit=32))
+        if code is not None or not timeout_s or self._host.stamp([folder]) == (None,):
+            return code
+        return supervisor.number(await self._host.await_file(path, timeout_s=timeout_s))
 
     async def probe(self, terminals: Sequence[Terminal]) -> dict[Terminal, Liveness]:
         """Liveness of all in one question per server."""
@@ -190,7 +195,7 @@ class Tmux:
         return self._server(terminal.server).argv("attach-session", *viewer, "-t", f"={terminal.handle}")
 
     async def shut(self) -> None:
-        """Let go of the tmux servers (they live on)."""
+        """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended."""
         for server in self._servers.values():
             await server.close()
 

@@ -43,7 +43,10 @@ DEMO: Final = AgentSpec(
         "session-end": "exited",
     },
     aliases={"interrupt": "stop", "stop-failure": "stop"},
-    dialogs=(Dialog(name="permission", patterns=(r"Do you want to go on\?", r"2\. No \(n\)(?![\s\S]*(  allowed|demo ›))")),),
+    # What is answered stays on the screen: a dialog is open only while nothing was said after it.
+    dialogs=(
+        Dialog(name="permission", patterns=(r"Do you want to go on\?", r"2\. No \(n\)(?![\s\S]*(  allowed|demo ›))")),
+    ),
     auth=Auth(needed=False),
     passes=("AO_DEMO_PACE",),
     transcript=Transcript(env="AO_DATA_DIR", pattern="demo/{native_id}.jsonl"),
