@@ -7,9 +7,11 @@ import importlib
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 from bench.install import install
 from bench.measure import Row
@@ -26,6 +28,7 @@ def main() -> int:
     wanted = {goal.lower().lstrip("g").zfill(2) for goal in options.goals}
     chosen = [name for name in modules if not wanted or name[1:3] in wanted]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    signal.signal(signal.SIGTERM, _terminated)
     root = Path(tempfile.mkdtemp(prefix="ao-b-"))
     failed = False
     rows: list[Row] = []
@@ -47,6 +50,10 @@ def main() -> int:
     if options.markdown and not wanted and not failed:
         options.markdown.write_text(markdown(rows))
     return int(failed)
+
+
+def _terminated(signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
 
 
 def text(row: Row) -> str:

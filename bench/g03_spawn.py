@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from bench.measure import Row, pairs, ratio
-from bench.pipe import Pipe
 from bench.place import Daemon, Place
 
 SIZES = ((100, 1.15), (5000, 1.05))
@@ -26,7 +25,7 @@ def main(place: Place) -> list[Row]:
 
 def _measure(place: Place, files: int, limit: float) -> Row:
     repository = place.repository(files)
-    with place.daemon() as daemon, Pipe(daemon.pipe) as pipe:
+    with place.daemon() as daemon:
         daemon.register("cold", repository)
         client = daemon.client()
         request = client.encode("POST", "/api/v1/sessions?wait=seeded", {"projectId": "cold", "prompt": "wait"})
@@ -34,11 +33,11 @@ def _measure(place: Place, files: int, limit: float) -> Row:
         def ours() -> float:
             start = time.perf_counter()
             client.socket.sendall(request)
-            reached = pipe.wait(b"main ")
+            reached = daemon.pipe.wait(b"main ")
             client.answer()
             return reached - start
 
-        floor = _Floor(daemon, repository, pipe)
+        floor = _Floor(daemon, repository)
         try:
             samples = pairs(ours, floor)
         finally:
@@ -49,11 +48,11 @@ def _measure(place: Place, files: int, limit: float) -> Row:
 class _Floor:
     """`git worktree add -b`, then `tmux new-session`, on a tmux server of its own."""
 
-    def __init__(self, daemon: Daemon, repository: Path, pipe: Pipe) -> None:
+    def __init__(self, daemon: Daemon, repository: Path) -> None:
         self.repository = repository
-        self.pipe = pipe
+        self.pipe = daemon.pipe
         self.home = daemon.home
-        self.env = daemon.env | {"AO_BENCH_PIPE": str(daemon.pipe), "AO_SESSION_ID": "floor"}
+        self.env = daemon.env | {"AO_BENCH_PIPE": str(daemon.pipe.path), "AO_SESSION_ID": "floor"}
         self.program = daemon.home / "bench-agent"
         self.tmux = ["tmux", "-S", str(daemon.home / "floor.sock"), "-f", os.devnull]
         self.numbers = itertools.count()

@@ -13,7 +13,6 @@ from contextlib import closing
 
 from bench.client import Client
 from bench.measure import Row, over, pairs
-from bench.pipe import Pipe
 from bench.place import Place
 
 
@@ -23,7 +22,7 @@ def main(place: Place) -> list[Row]:
 
 
 def _measure(place: Place, files: int) -> Row:
-    with place.daemon() as daemon, Pipe(daemon.pipe) as pipe:
+    with place.daemon() as daemon:
         daemon.register("accept", place.repository(files))
         client = daemon.client()
         request = client.encode("POST", "/api/v1/sessions?wait=seeded", {"projectId": "accept", "prompt": "wait"})
@@ -41,7 +40,7 @@ def _measure(place: Place, files: int) -> Row:
                 start = time.perf_counter()
                 answer = client.exchange(request)
                 took = time.perf_counter() - start
-                pipe.wait(b"main ")
+                daemon.pipe.wait(b"main ")
                 _settle(client, answer)
                 return took
 

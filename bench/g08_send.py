@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 
 from bench.measure import ROUNDS, Row, absolute
-from bench.pipe import Pipe
 from bench.place import Place
 
 MESSAGES = 20
@@ -18,10 +17,10 @@ def main(place: Place) -> list[Row]:
     """Both times, over three rounds."""
     first: list[list[float]] = []
     entered: list[list[float]] = []
-    with place.daemon() as daemon, Pipe(daemon.pipe) as pipe:
+    with place.daemon() as daemon:
+        pipe = daemon.pipe
         daemon.register("send", place.repository(100))
         (session,) = daemon.spawn("send", 1)
-        pipe.wait(b"main ")
         client = daemon.client()
         for turn in range(ROUNDS):
             first.append([])

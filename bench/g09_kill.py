@@ -65,11 +65,17 @@ def _settle(daemon: Daemon, session: str) -> None:
 
 
 def agent_pid(session: str) -> int:
-    """The process of a session's agent: the `cat` that the bench's program became."""
+    """The process of a session's agent: the `cat` that the bench's program becomes. Raises `TimeoutError`."""
     mark = f"AO_SESSION_ID={session}".encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            agent = (entry / "comm").read_bytes() == b"cat\n"
-            if agent and mark in (entry / "environ").read_bytes().split(b"\0"):
+    deadline = time.perf_counter() + 5
+    while time.perf_counter() < deadline:
+        for entry in Path("/proc").glob("[0-9]*"):
+            if _is_agent(entry, mark):
                 return int(entry.name)
-    raise RuntimeError(f"no agent of {session}")
+    raise TimeoutError(f"no agent of {session}")
+
+
+def _is_agent(entry: Path, mark: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return (entry / "comm").read_bytes() == b"cat\n" and mark in (entry / "environ").read_bytes().split(b"\0")
+    return False

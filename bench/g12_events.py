@@ -5,6 +5,7 @@ The request's own durable commit is inside the time; nothing is subtracted.
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import statistics
@@ -15,6 +16,7 @@ from bench.measure import ROUNDS, Row, absolute, percentile
 from bench.place import Daemon, Place
 
 CHANGES = 200
+EVENT = re.compile(rb"\ndata:[^\n]*\n\n")
 CROWD = 1000
 
 
@@ -65,7 +67,7 @@ def _one(daemon: Daemon, session: str, stream: socket.socket, turn: int) -> list
         start = time.perf_counter()
         client.socket.sendall(request)
         seen = b""
-        while b"data:" not in seen or not seen.endswith(b"\n\n"):
+        while not EVENT.search(seen):
             seen += stream.recv(65536)
         took.append(time.perf_counter() - start)
         client.answer()
@@ -83,7 +85,10 @@ def _last(daemon: Daemon, session: str, crowd: list[socket.socket], number: int)
     start = time.perf_counter()
     client.socket.sendall(request)
     while waiting:
-        for stream, _ in poll.poll(20_000):
+        arrived = poll.poll(20_000)
+        if not arrived:
+            raise TimeoutError(f"{len(waiting)} clients got no event")
+        for stream, _ in arrived:
             waiting.pop(stream).recv(65536)
             poll.unregister(stream)
     took = time.perf_counter() - start

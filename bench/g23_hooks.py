@@ -50,7 +50,10 @@ def _round(clients: list[Client], requests: list[list[bytes]]) -> tuple[float, l
         sent[number] = time.perf_counter()
         client.socket.sendall(requests[number][0])
     while len(took) < CALLBACKS:
-        for file, _ in poll.poll(20_000):
+        arrived = poll.poll(20_000)
+        if not arrived:
+            raise TimeoutError("the daemon doesn't answer")
+        for file, _ in arrived:
             number = by_file[file]
             clients[number].answer()
             took.append(time.perf_counter() - sent[number])

@@ -6,7 +6,6 @@ import os
 import select
 import time
 from pathlib import Path
-from types import TracebackType
 
 PATIENCE_S = 30.0
 
@@ -15,13 +14,12 @@ class Pipe:
     """The reading end. It holds a writing end too, so that it never sees an end of file."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self.seen = b""
 
-    def __enter__(self) -> Pipe:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Close the end."""
         os.close(self.file)
 
     def wait(self, for_bytes: bytes) -> float:

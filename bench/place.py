@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.client import Client, HttpError
+from bench.pipe import Pipe
 
 READY_WITHIN_S = 30.0
 FOLDERS = 100
@@ -78,6 +79,7 @@ class Place:
             yield daemon
         finally:
             daemon.stop()
+            daemon.pipe.close()
             end_all(home)
             shutil.rmtree(home, ignore_errors=True)
 
@@ -89,7 +91,6 @@ class Daemon:
         self.place = place
         self.home = home
         self.data = home / "data"
-        self.pipe = home / "pipe"
         self.log = home / "daemon.log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -101,6 +102,7 @@ class Daemon:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self._write_agent()
+        self.pipe = Pipe(home / "pipe")
 
     @property
     def pid(self) -> int:
@@ -146,15 +148,18 @@ class Daemon:
         """Register a repository whose agents are the bench's own."""
         client = self.client()
         client.call("POST", "/api/v1/projects", {"path": str(repository), "projectId": project})
-        config = {"env": {"AO_BENCH_PIPE": str(self.pipe)}, "fetch": "never", "worker": {"agent": "bench"}}
+        config = {"env": {"AO_BENCH_PIPE": str(self.pipe.path)}, "fetch": "never", "worker": {"agent": "bench"}}
         client.call("PUT", f"/api/v1/projects/{project}/config", {"config": config})
         client.close()
 
     def spawn(self, project: str, count: int) -> list[str]:
-        """Spawn live sessions one after the other; returns their ids."""
+        """Spawn live sessions one after the other, until each one's program runs; returns their ids."""
         client = self.client()
         body = {"projectId": project, "prompt": "wait"}
-        ids = [str(client.call("POST", "/api/v1/sessions", body)["session"]["id"]) for _ in range(count)]
+        ids = []
+        for _ in range(count):
+            ids.append(str(client.call("POST", "/api/v1/sessions", body)["session"]["id"]))
+            self.pipe.wait(b"main ")
         client.close()
         return ids
 
@@ -165,7 +170,7 @@ class Daemon:
         agents = self.home / "agents"
         agents.mkdir()
         (agents / "bench.toml").write_text(AGENT.format(program=program))
-        os.mkfifo(self.pipe)
+        os.mkfifo(self.home / "pipe")
 
 
 def end_all(home: Path) -> None:
