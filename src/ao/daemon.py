@@ -88,7 +88,7 @@ class Daemon:
             self._server = server
             await server.bind()
             stack.push_async_callback(server.close)
-            await engine.recovery.run()
+            await engine.recover()
             self._announce(server.port)
             stack.callback(paths.remove_run_file, config.run_file, os.getpid())
             await server.serve()

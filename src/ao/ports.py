@@ -1,6 +1,6 @@
 """The Protocols through which the engine reaches the world, and the values they speak in.
 
-One place, so that a reader sees everything the engine may ask of hosts, workspaces, runtimes, agents and forges.
+One place, so that a reader sees everything the engine may ask of hosts, workspaces, runtimes and agents.
 Adapters raise `AoError` with a code for what a user can cause; anything else they raise is a bug. Paths are those of
 the host the adapter works on.
 """
@@ -15,8 +15,6 @@ import msgspec
 
 from ao.model.session import Kind
 from ao.model.signal import Signal
-
-# ------------------------------------------------------------------------------------------------ host
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +113,6 @@ class Host(Protocol):
 
     async def find(self, marks: Mapping[str, str]) -> list[ProcessId]:
         """Processes of our user whose environment holds all of `marks`."""
-
-
-# ------------------------------------------------------------------------------------------------ workspaces
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,9 +224,6 @@ class Workspaces(Protocol):
         """Paths of session folders below the managed root `<root>/<project>/<session>`."""
 
 
-# ------------------------------------------------------------------------------------------------ runtimes
-
-
 class Liveness(StrEnum):
     """What a probe found. Unknown changes nothing."""
 
@@ -314,9 +306,6 @@ class Runtime(Protocol):
 
     async def shut(self) -> None:
         """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended."""
-
-
-# ------------------------------------------------------------------------------------------------ agents
 
 
 class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -409,13 +398,3 @@ class Agents(Protocol):
 
     async def survey(self, *, refresh: bool) -> list[AgentReport]:
         """Installed and signed in? Probes only when `refresh` or never done before."""
-
-
-# ------------------------------------------------------------------------------------------------ forges
-
-
-class Forge(Protocol):
-    """Where pull requests live."""
-
-    async def has_credentials(self) -> bool:
-        """Whether the forge can be asked at all."""

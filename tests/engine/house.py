@@ -1,4 +1,4 @@
-"""The engine in one process, with the real store, host, git, tmux and demo agent; only the API is missing."""
+"""The engine in one process, with the real store, host, git, tmux, API and demo agent."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from ao import paths
 from ao.agents import Catalog
+from ao.api.access import Secrets, ensure_secrets
+from ao.api.server import Server
+from ao.config import Config, load
 from ao.engine.engine import Engine
 from ao.engine.requests import SpawnRequest
 from ao.engine.world import Settings, World
+from ao.feed import Feed
 from ao.host import LocalHost
 from ao.model.change import Change
 from ao.model.project import ProjectConfig
 from ao.model.session import Activity, Session
-from ao.ports import Terminal
 from ao.runtimes import Tmux
 from ao.store.database import Database
 from ao.workspaces import Worktrees
@@ -72,7 +76,7 @@ class House:
 
     async def spawn(self, prompt: str = "", **more: str) -> Session:
         """A living session of the demo agent."""
-        request = SpawnRequest(project_id="demo", agent="demo", prompt=prompt, **more)  # type: ignore[arg-type]
+        request = SpawnRequest(project_id="demo", prompt=prompt, **{"agent": "demo", **more})  # type: ignore[arg-type]
         return await self.engine.sessions.spawn(request, wait="live")
 
     def git(self, *arguments: str, where: Path | str | None = None) -> str:
@@ -82,44 +86,82 @@ class House:
         return done.stdout.strip()
 
 
-@asynccontextmanager
-async def opened(path: Path, **settings: Any) -> AsyncIterator[House]:
-    """A house with a registered project `demo`; all of it ends with the block."""
-    environ = {**os.environ, "HOME": str(path), "AO_DEMO_PACE": "0", "LANG": "C.UTF-8"}
-    data = path / "d"
-    tasks: set[asyncio.Task[Any]] = set()
+class _Tasks:
+    """Stands for the daemon's group."""
 
-    def start(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` as a task of this group."""
         task = asyncio.get_running_loop().create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
+    async def end(self) -> None:
+        """Cancel all."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _environment(path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "HOME": str(path),
+        "LANG": "C.UTF-8",
+        "AO_DEMO_PACE": "0",
+        "AO_PORT": "0",
+        "AO_DATA_DIR": str(path / "d"),
+        "AO_RUN_FILE": str(path / "running.json"),
+    }
+
+
+def _world(config: Config, environ: dict[str, str], db: Database, tasks: _Tasks, secrets: Secrets) -> World:
+    host = LocalHost(environ=environ)
+    settings = Settings(
+        data_dir=config.data_dir,
+        environ=environ,
+        ao_bin=os.path.join(os.path.dirname(sys.executable), "ao"),
+        run_file=config.run_file,
+        default_agent="demo",
+    )
+    return World(
+        db=db,
+        host=host,
+        workspaces=Worktrees(host, settings.worktrees),
+        runtime=Tmux(host, data_dir=config.data_dir),
+        agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=environ),
+        settings=settings,
+        now=lambda: time.time_ns() // 1_000_000,
+        start=tasks.start,
+        token_for=secrets.session_token,
+        api_url=lambda: "http://127.0.0.1:9",
+    )
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[House]:
+    """A house with a registered project `demo`; all of it ends with the block."""
+    environ = _environment(path)
+    config = load(environ)
     sinks: list[Callable[[list[Change]], None]] = []
 
     def committed(found: list[Change]) -> None:
         for sink in sinks:
             sink(found)
 
-    db = Database.open(str(data / "ao.db"), on_commit=committed)
-    host = LocalHost(environ=environ)
-    runtime = Tmux(host, data_dir=str(data))
-    ao_bin = os.path.join(os.path.dirname(sys.executable), "ao")
-    chosen = Settings(data_dir=str(data), environ=environ, ao_bin=ao_bin, default_agent="demo", **settings)
-    world = World(
-        db=db,
-        host=host,
-        workspaces=Worktrees(host, chosen.worktrees),
-        runtime=runtime,
-        agents=Catalog(host, data_dir=str(data), user_dir=str(path / "agents"), environ=environ),
-        settings=chosen,
-        now=lambda: time.time_ns() // 1_000_000,
-        start=start,
-        token_for=lambda session, launches: f"{session}:{launches}",
-        api_url=lambda: "http://127.0.0.1:9",
-    )
+    tasks = _Tasks()
+    secrets = ensure_secrets(config.data_dir)
+    db = Database.open(os.path.join(config.data_dir, "ao.db"), on_commit=committed)
+    world = _world(config, environ, db, tasks, secrets)
     house = House(path, Engine(world), environ)
-    sinks.append(house.committed)
+    feed = Feed(head=db.revision)
+    sinks += [feed.publish, house.committed]
+    server = Server(config, house.engine, feed, secrets, shutdown=lambda: None)
+    paths.write_run_file(config.run_file, paths.RunFile(os.getpid(), await server.bind(), "2026-01-01T00:00:00Z"))
+    await server.serve()
     _make_repository(house)
     try:
         await house.engine.projects.add(str(house.repository), project_id="demo")
@@ -127,19 +169,10 @@ async def opened(path: Path, **settings: Any) -> AsyncIterator[House]:
     finally:
         for project in house.engine.projects.list():
             await house.engine.projects.remove(project.id)
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await runtime.shut()
+        await server.close()
+        await tasks.end()
+        await world.runtime.shut()
         await db.close()
-        _end_terminals(runtime)
-
-
-def _end_terminals(runtime: Tmux) -> None:
-    argv = runtime.attach_argv(Terminal(0, "none"), read_only=False)
-    socket = argv[argv.index("-S") + 1]
-    if os.path.exists(socket):
-        subprocess.run(["tmux", "-S", socket, "kill-server"], capture_output=True, check=False)
 
 
 def _make_repository(house: House) -> None:

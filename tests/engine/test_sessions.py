@@ -18,10 +18,18 @@ from ao.model.session import Activity, Kind, NewSession, Phase
 from ao.store import changes, sessions
 from tests.engine.house import House, opened
 
+BROKEN = """
+name = "Broken"
+args = ["-c", "echo no licence; exit 3"]
+binary = {names = ["sh"]}
+"""
+
 
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     path = Path(tempfile.mkdtemp(prefix="g"))
+    (path / "agents").mkdir()
+    (path / "agents" / "broken.toml").write_text(BROKEN)
     async with opened(path) as made:
         yield made
     shutil.rmtree(path)
@@ -118,8 +126,9 @@ async def test_post_create_commands_are_bounded_in_time(house: House) -> None:
 
 
 async def test_an_agent_that_ends_at_once_is_no_session_p14(house: House) -> None:
-    error = await refused("AGENT_NOT_STARTED", house.spawn("[[demo: exit 3]]"))
+    error = await refused("AGENT_NOT_STARTED", house.spawn(agent="broken"))
     assert error.details["exitCode"] == 3
+    assert "no licence" in error.details["output"]
     assert house.engine.views.list() == []
 
 

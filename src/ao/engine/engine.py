@@ -18,7 +18,7 @@ from ao.model.change import Change
 
 
 class Engine:
-    """Use cases by room; nothing happens before `recovery.run`."""
+    """Use cases by room; nothing happens before `recover`."""
 
     def __init__(self, world: World) -> None:
         locks = SessionLocks()
@@ -33,16 +33,20 @@ class Engine:
         self.lifecycle = Lifecycle(world, watches, self.messaging)
         self.projects = Projects(world, self.sessions)
         self.views = Views(world)
-        self.recovery = Recovery(
+        self._recovery = Recovery(
             world,
             locks,
             watches,
             teardown=teardown,
             lifecycle=self.lifecycle,
-            messaging=self.messaging,
             orchestrators=self.orchestrators,
         )
         watches.report_to(self.lifecycle.apply)
+
+    async def recover(self) -> None:
+        """Make rows and world agree, then deliver what waits. Call once, before anything is served."""
+        await self._recovery.run()
+        await self.messaging.resume()
 
     def committed(self, changes: list[Change]) -> None:
         """Called on the loop after each commit with the changes it made durable."""

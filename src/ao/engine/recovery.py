@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from ao.engine.launching import Failure
 from ao.engine.lifecycle import Lifecycle
 from ao.engine.locks import SessionLocks
-from ao.engine.messaging import Messaging
 from ao.engine.orchestrators import Orchestrators
 from ao.engine.teardown import Teardown
 from ao.engine.watching import Watches
@@ -43,7 +42,6 @@ class Recovery:
         *,
         teardown: Teardown,
         lifecycle: Lifecycle,
-        messaging: Messaging,
         orchestrators: Orchestrators,
     ) -> None:
         self._world = world
@@ -51,7 +49,6 @@ class Recovery:
         self._watches = watches
         self._teardown = teardown
         self._lifecycle = lifecycle
-        self._messaging = messaging
         self._orchestrators = orchestrators
 
     async def run(self) -> None:
@@ -64,7 +61,6 @@ class Recovery:
                     await self._settle(self._world.session(row.id))
             except Exception:
                 log.exception("session could not be settled at start", extra={"session": row.id})
-        await self._messaging.resume()
 
     async def _settle(self, row: Session) -> None:
         if row.phase in STARTING:

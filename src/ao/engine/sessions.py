@@ -249,17 +249,20 @@ class Sessions:
             )
 
     async def _restore(self, session_id: str) -> tuple[Session, str]:
-        async with self._locks.hold(session_id, cancellable=True):
-            session = self._world.session(session_id)
-            try:
-                return await self._restorer.restore(session)
-            except AoError as error:
-                await self._restore_failed(session_id, error)
-                raise
-            except Exception as error:
+        try:
+            async with self._locks.hold(session_id, cancellable=True):
+                return await self._come_back(session_id)
+        except asyncio.CancelledError:
+            raise cancelled(self._world.session(session_id)) from None
+
+    async def _come_back(self, session_id: str) -> tuple[Session, str]:
+        try:
+            return await self._restorer.restore(self._world.session(session_id))
+        except Exception as error:
+            if not isinstance(error, AoError):
                 log.exception("restore failed", extra={"session": session_id})
-                await self._restore_failed(session_id, failure_of(error))
-                raise
+            await self._restore_failed(session_id, failure_of(error))
+            raise
 
     async def _restore_failed(self, session_id: str, error: AoError) -> None:
         row = self._world.session(session_id)

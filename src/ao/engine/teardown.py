@@ -60,7 +60,7 @@ class Teardown:
             return Outcome(session=session, removal=Removal(removed=True))
         session = await self._world.change(session.id, _begin_end)
         self._watches.forget(session.id)
-        if session.launches:
+        if session.workspace_path:
             await self._end_processes(session)
         if agent_gone is not None:
             agent_gone()
@@ -73,12 +73,16 @@ class Teardown:
         return Outcome(session=ended, removal=removal)
 
     async def _end_processes(self, session: Session) -> None:
-        """Agent first, with time for its exit hooks; then the terminal; then whatever the shell left."""
+        """Agent first, with time for its exit hooks; then the terminal; then whatever the shell left.
+
+        Before a launch that is a git or a post-create command whose daemon was killed.
+        """
         world = self._world
         marks = {"AO_SESSION_ID": session.id, "AO_DATA_DIR": world.settings.data_dir}
         root = ProcessId(session.agent_pid, session.agent_started) if session.agent_pid else None
         left = await world.host.kill(root, marks, grace_s=world.settings.kill_grace_s)
-        await world.runtime.close(terminal_of(session))
+        if session.launches:
+            await world.runtime.close(terminal_of(session))
         if not left:
             left = await world.host.kill(None, marks, grace_s=0.0)
         if left:
@@ -88,6 +92,8 @@ class Teardown:
                 hint="see details.pids; end them by hand and kill the session again",
                 details={"pids": [process.pid for process in left]},
             )
+        if not session.launches:
+            return
         project = projects.get(world.db.read, session.project_id, archived=True)
         await world.agents.release(session.agent, self._launcher.context(session, project or _unknown(session)))
 
