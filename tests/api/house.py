@@ -70,7 +70,7 @@ class StandInWorkspaces:
 
     async def inspect(self, path: str) -> Repository:
         """A folder with `.git` is a repository."""
-        if not os.path.isdir(os.path.join(path, ".git")):  # noqa: ASYNC240 (a stand-in)
+        if not os.path.isdir(os.path.join(path, ".git")):
             raise AoError("NOT_A_GIT_REPO", f"{path} is not the top of a git repository")
         return Repository(path=path, origin="", default_branch="main", has_commits=True)
 
@@ -281,9 +281,12 @@ async def opened(path: Path, environ: Mapping[str, str] | None = None) -> AsyncI
         return task
 
     sinks: list[Callable[[list[Change]], None]] = []
-    db = Database.open(
-        os.path.join(config.data_dir, "ao.db"), on_commit=lambda found: [s(found) for s in sinks] and None
-    )
+
+    def committed(found: list[Change]) -> None:
+        for sink in sinks:
+            sink(found)
+
+    db = Database.open(os.path.join(config.data_dir, "ao.db"), on_commit=committed)
     feed = Feed(head=db.revision)
     secrets = ensure_secrets(config.data_dir)
     engine = Engine(_world(config, given, db, start, secrets))

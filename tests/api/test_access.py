@@ -6,6 +6,7 @@ import asyncio
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,7 +192,7 @@ async def test_a_worker_may_read_itself_report_and_write_to_its_orchestrator(hou
     worker, other = await house.spawn(), await house.spawn()
     bearer = house.bearer(worker)
     own, foreign = f"/api/v1/sessions/{worker.id}", f"/api/v1/sessions/{other.id}"
-    allowed = [
+    allowed: list[tuple[str, str, Any]] = [
         ("GET", own, None),
         ("GET", f"{own}/messages", None),
         ("GET", f"{own}/pr", None),
@@ -203,7 +204,7 @@ async def test_a_worker_may_read_itself_report_and_write_to_its_orchestrator(hou
     ]
     for method, path, body in allowed:
         assert (await house.call(method, path, body, headers=bearer)).status == 200, (method, path)
-    refused = [
+    refused: list[tuple[str, str, Any]] = [
         ("GET", foreign, None),
         ("GET", "/api/v1/sessions", None),
         ("GET", "/api/v1/events", None),

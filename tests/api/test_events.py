@@ -148,7 +148,9 @@ async def test_a_stream_that_fell_behind_the_ring_is_continued_from_the_log(hous
         text += await within(5, anext(chunks))
     found = [int(line[4:]) for line in text.split(b"\n") if line.startswith(b"id: ")]
     assert found == list(range(1, small.head + 1))
-    await chunks.aclose()
+    small.close()
+    with pytest.raises(StopAsyncIteration):
+        await within(5, anext(chunks))
 
 
 async def test_filters_leave_other_projects_and_sessions_out(house: House) -> None:
