@@ -61,6 +61,7 @@ class Bench:
         self.environment = _environment(home, model.url)
         (home / "bin").mkdir(parents=True)
         (home / ".codex").mkdir()
+        (home / "tmp").mkdir()
         for name, program in PROGRAMS.items():
             (home / "bin" / name).symlink_to(program)
         (home / ".claude.json").write_text(json.dumps({"hasCompletedOnboarding": True}))
@@ -185,7 +186,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         bench.git("commit", "--quiet", "--message", "begin")
         bench.ao("start")
         try:
-            config = {"env": _agent_environment(model.url), "agentConfig": {"permissions": "bypass-permissions"}}
+            # Claude Code keeps side files below its temporary folder.
+            env = _agent_environment(model.url) | {"TMPDIR": str(bench.home / "tmp")}
+            config = {"env": env, "agentConfig": {"permissions": "bypass-permissions"}}
             bench.ao("project", "add", "--path", str(bench.repository), "--id", "shop")
             bench.ao("project", "set-config", "shop", "--config-json", json.dumps(config))
             yield bench
