@@ -11,7 +11,6 @@ import sqlite3
 import time
 from contextlib import closing
 
-from bench.client import Client
 from bench.measure import Row, over, pairs
 from bench.place import Place
 
@@ -41,17 +40,8 @@ def _measure(place: Place, files: int) -> Row:
                 answer = client.exchange(request)
                 took = time.perf_counter() - start
                 daemon.pipe.wait(b"main ")
-                _settle(client, answer)
+                daemon.settle(client, json.loads(answer)["session"]["id"])
                 return took
 
             samples = pairs(ours, commit)
     return over("G5", f"spawn accepted, {files:,} files, over one commit", samples, limit=2.0)
-
-
-def _settle(client: Client, answer: bytes) -> None:
-    """Wait until the accepted session is live and the daemon has nothing left to do for it."""
-    session = json.loads(answer)["session"]
-    while session["phase"] in ("seeded", "workspace", "launched"):
-        session = client.call("GET", f"/api/v1/sessions/{session['id']}?phaseNot={session['phase']}")["session"]
-    if session["phase"] != "live":
-        raise RuntimeError(f"the spawn failed: {session.get('failure')}")

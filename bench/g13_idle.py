@@ -50,4 +50,6 @@ def _spent(pid: int) -> tuple[int, int]:
             nanoseconds += int(file.read().split()[0])
         with open(f"/proc/{pid}/task/{task}/status") as file:
             switches += sum(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+    if not nanoseconds:
+        raise RuntimeError("this kernel counts no run time (schedstats)")
     return nanoseconds, switches

@@ -153,15 +153,25 @@ class Daemon:
         client.close()
 
     def spawn(self, project: str, count: int) -> list[str]:
-        """Spawn live sessions one after the other, until each one's program runs; returns their ids."""
+        """Spawn live sessions, all at once, and wait until each one's program runs; returns their ids."""
         client = self.client()
+        path = "/api/v1/sessions?wait=seeded"
         body = {"projectId": project, "prompt": "wait"}
-        ids = []
-        for _ in range(count):
-            ids.append(str(client.call("POST", "/api/v1/sessions", body)["session"]["id"]))
+        ids = [str(client.call("POST", path, body)["session"]["id"]) for _ in range(count)]
+        for session in ids:
             self.pipe.wait(b"main ")
+            self.settle(client, session)
         client.close()
         return ids
+
+    def settle(self, client: Client, session: str) -> None:
+        """Wait until an accepted session is live. Raises `RuntimeError` when it ends instead."""
+        phase = "seeded"
+        while phase in ("seeded", "workspace", "launched"):
+            found = client.call("GET", f"/api/v1/sessions/{session}?phaseNot={phase}")["session"]
+            phase = found["phase"]
+        if phase != "live":
+            raise RuntimeError(f"the spawn failed: {found.get('failure')}")
 
     def _write_agent(self) -> None:
         program = self.home / "bench-agent"
