@@ -234,7 +234,9 @@ async def serve(config: Config, environ: Mapping[str, str], parts: Parts | None 
     allow_many_files()
     if sys.version_info < (3, 12):
         # What later releases choose by themselves: without it each command that runs costs a thread.
-        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
     # A folder of our own: the one it was started in may be removed while it runs.
     os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
     os.chdir(config.data_dir)
