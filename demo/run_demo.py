@@ -25,10 +25,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 PROJECT = "pantry"
+# What each session is called, and its task.
 TASKS = (
-    "Add a function that counts how many of an item are on the shelf, with a test.",
-    "Write a README that explains how to use the shelf.",
-    "Refuse to take an item that is not on the shelf, with a clear error and a test.",
+    ("count items", "Add a function that counts how many of an item are on the shelf, with a test."),
+    ("write a README", "Write a README that explains how to use the shelf."),
+    ("refuse missing items", "Refuse to take an item that is not on the shelf, with a clear error and a test."),
 )
 PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.3
@@ -146,7 +147,7 @@ class Demo:
         """The main job, step by step. Raises `DemoError` for whatever went wrong."""
         self.prepare()
         self._say("three agents on three tasks, each in its own worktree and terminal")
-        self.spawn()
+        self.spawn(TASKS)
         self._watch()
         self._explain()
         if stay:
@@ -202,20 +203,20 @@ class Demo:
         self._git("add", ".")
         self._git("commit", "--quiet", "--message", "A shelf that counts")
 
-    def spawn(self) -> None:
-        """Start three spawns at once, so that the agents work side by side."""
-        for task in TASKS:
-            arguments = ("spawn", "--project", PROJECT, "--agent", "demo", "--prompt", task)
-            self._say(f'$ ao spawn --project {PROJECT} --agent demo --prompt "{task}"')
-            self.spawning.append(self._start(*arguments))
-        for process, task in zip(self.spawning, TASKS, strict=True):
+    def spawn(self, tasks: tuple[tuple[str, str], ...]) -> None:
+        """Start all spawns at once, so that the agents work side by side."""
+        for name, prompt in tasks:
+            self._say(f'$ ao spawn --project {PROJECT} --agent demo --name "{name}" --prompt "{prompt}"')
+            words = ("--project", PROJECT, "--agent", "demo", "--name", name, "--prompt", prompt)
+            self.spawning.append(self._start("spawn", *words))
+        for process, (name, _) in zip(self.spawning, tasks, strict=True):
             out, err = process.communicate(timeout=PATIENCE_S)
             if process.returncode:
                 raise DemoError(f"spawn failed: {err.strip() or out.strip()}")
             session = next((word for word in out.split() if word.startswith(f"{PROJECT}-")), None)
             if session is None:
                 raise DemoError(f"spawn named no session: {out.strip()}")
-            self.tasks[session] = task
+            self.tasks[session] = name
         self.spawning.clear()
         self.tasks = dict(sorted(self.tasks.items(), key=lambda item: int(item[0].rpartition("-")[2])))
 
