@@ -161,7 +161,7 @@ async def test_a_late_answer_names_the_session_it_is_about(tmp_path: Path) -> No
         assert (answer.status, answer.body["details"]) == (504, {"sessionId": session.id})
 
 
-async def test_a_client_that_leaves_does_not_end_its_command(house: House) -> None:
+async def test_h13_a_client_that_leaves_does_not_end_its_command(house: House) -> None:
     house.workspaces.gate = asyncio.Event()
     reader = house.feed.subscribe()
     with pytest.raises(TimeoutError):
@@ -190,7 +190,7 @@ async def test_health_needs_nothing_and_says_who_answers(house: House) -> None:
     for body in (health.body, ready.body):
         assert body["service"] == "agent-orchestrator-daemon"
         assert isinstance(body["pid"], int)
-        assert body["executablePath"].startswith("/")
+        assert body["executablePath"].endswith("/ao")
         assert body["workingDirectory"].startswith("/")
         assert body["dataDir"] == str(house.path / ".ao" / "data")
     assert "spawn-wait-seeded" in ready.body["capabilities"]

@@ -107,6 +107,16 @@ async def test_the_same_idempotency_key_spawns_once(house: House) -> None:
     assert (other.status, other.code) == (409, "IDEMPOTENCY_KEY_REUSED")
 
 
+async def test_text_without_a_utf8_form_is_refused_or_replaced_never_a_bug(house: House) -> None:
+    keyed = {**house.user, "Idempotency-Key": "\udcff"}
+    assert (await house.call("POST", "/api/v1/sessions", {"projectId": "shop"}, headers=keyed)).status in (201, 400)
+    for body in (b'{"projectId":"shop","prompt":"\\ud800"}', b'{"projectId":"\\u0000","issueId":"\\udc00"}'):
+        answer = await house.call("POST", "/api/v1/sessions", data=body)
+        assert (answer.status, answer.code) == (400, "INVALID_JSON")
+    for path in ("/api/v1/sessions/%00", "/api/v1/sessions/%FF", "/api/v1/sessions/%ED%A0%80/messages"):
+        assert (await house.call("GET", path)).status == 404
+
+
 async def test_the_list_is_filtered_counted_and_paged(house: House) -> None:
     await house.project("other")
     leader = await house.spawn(kind=Kind.ORCHESTRATOR)

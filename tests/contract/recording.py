@@ -84,10 +84,12 @@ class Player:
 
 
 def _frames(response: http.client.HTTPResponse) -> list[dict[str, Any]]:
-    """The frames of a stream up to its first heartbeat after an event, or its end."""
+    """The frames of a stream up to the project's removal, the last thing recorded; else up to the next heartbeat."""
     found: list[dict[str, Any]] = []
     fields: dict[str, Any] = {}
     while line := response.readline().decode():
+        if line.startswith(":") and found:
+            break
         name, _, value = line.rstrip("\n").partition(": ")
         if name == "data":
             fields[name] = json.loads(value)

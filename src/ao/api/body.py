@@ -26,7 +26,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
         pieces.append(piece)
-    if size:
+    if size and not request.content_length:
         _check_type(request)
     return b"".join(pieces)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, Final
 
 from ao import __version__
@@ -36,12 +35,11 @@ def _ready(call: Call[inputs.NoBody, inputs.NoQuery]) -> wire.Readiness:
 
 
 def _identity(api: Api) -> dict[str, Any]:
-    """`executablePath` is the script that was started when there is one: the interpreter says nothing (DB-34)."""
-    script = os.path.abspath(sys.argv[0]) if sys.argv and os.path.isfile(sys.argv[0]) else sys.executable
+    """`executablePath` is the `ao` program: the interpreter that runs it would say nothing (DB-34)."""
     return {
         "service": SERVICE,
         "pid": os.getpid(),
-        "executable_path": script,
+        "executable_path": api.engine.world.settings.ao_bin,
         "working_directory": os.getcwd(),
         "version": __version__,
         "data_dir": api.config.data_dir,

@@ -136,7 +136,7 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
     found = []
     if operation.idempotent:
         text = "the same key starts one session, however often the request is repeated"
-        found.append(_header("Idempotency-Key", text, {"type": "string", "maxLength": 200}))
+        found.append(_header("Idempotency-Key", text, {"type": "string"}))
     if operation.tagged:
         found.append(_header("If-None-Match", "the entity tag of an earlier answer", {"type": "string"}))
     if operation.stream:

@@ -23,6 +23,8 @@ B = TypeVar("B", bound=Input)
 Q = TypeVar("Q", bound=Input)
 
 PREFIX: Final = "/api/v1"
+_ANY: Final = "{}"
+"""Stands for a last segment that is a parameter; a request's own "{}" merely finds the same patterns twice."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,11 +135,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Routes:
-    """Finds the operation of a path: first the literal paths, then those with parameters, segment by segment."""
+    """Finds the operation of a path: first the literal paths, then those with parameters.
+
+    The latter are kept by number of segments and last literal segment, so that few are compared segment by segment.
+    """
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._literal: dict[str, dict[str, Operation]] = {}
-        self._patterns: dict[int, list[tuple[tuple[str, ...], dict[str, Operation]]]] = {}
+        self._patterns: dict[tuple[int, str], list[tuple[tuple[str, ...], dict[str, Operation]]]] = {}
         for operation in operations:
             self._methods_at(operation.path)[operation.method] = operation
 
@@ -145,7 +150,8 @@ class Routes:
         if "{" not in path:
             return self._literal.setdefault(path, {})
         segments = tuple(path.split("/"))
-        known = self._patterns.setdefault(len(segments), [])
+        last = _ANY if segments[-1].startswith("{") else segments[-1]
+        known = self._patterns.setdefault((len(segments), last), [])
         for pattern, methods in known:
             if pattern == segments:
                 return methods
@@ -177,10 +183,11 @@ class Routes:
         if literal is not None:
             yield literal, {}
         segments = path.split("/")
-        for pattern, methods in self._patterns.get(len(segments), ()):
-            params = _match(pattern, segments)
-            if params is not None:
-                yield methods, params
+        for last in (segments[-1], _ANY):
+            for pattern, methods in self._patterns.get((len(segments), last), ()):
+                params = _match(pattern, segments)
+                if params is not None:
+                    yield methods, params
 
 
 def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ from ao.api.access import Scope
 from ao.api.board import Filter
 from ao.api.inputs import CleanupQuery, KillQuery, ListQuery, OutputQuery, PhaseQuery, SpawnQuery
 from ao.api.operation import PREFIX, Call, Operation, Reply
+from ao.api.refusal import printable
 from ao.engine.requests import SpawnRequest
 from ao.feed import FeedClosed, FeedLagged
 from ao.model import prompts
@@ -61,7 +62,7 @@ async def _spawn(call: Call[inputs.SpawnInput, SpawnQuery]) -> Reply:
             display_name=body.display_name,
             model=body.model,
             permissions=body.permissions,
-            idempotency_key=call.headers.get("Idempotency-Key", "")[:200],
+            idempotency_key=printable(call.headers.get("Idempotency-Key", "")),
         ),
         wait=call.query.wait,
     )
