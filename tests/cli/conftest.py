@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -109,8 +113,12 @@ class ScriptedDaemon:
                 self.send_response(status)
                 self.send_header("Content-Type", "text/event-stream" if raw else "application/json; charset=utf-8")
                 self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                try:
+                    self.end_headers()
+                    self.wfile.write(data)
+                except ConnectionError:
+                    # Some tests end the client first; there is nobody left to answer.
+                    self.close_connection = True
 
             do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815
 
@@ -229,3 +237,28 @@ def session() -> Callable[..., dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture
+def on_terminal() -> Callable[..., tuple[str, int]]:
+    """Runs a command on a terminal of 80 columns and 24 lines: what it showed, and its exit code."""
+
+    def run(ao: Ao, *words: str, **env: str) -> tuple[str, int]:
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        env = {**ao.env, "TERM": "xterm-256color", **env}
+        process = subprocess.Popen(ao.command(*words), env=env, stdin=follower, stdout=follower, stderr=follower)
+        os.close(follower)
+        shown = b"".join(iter(lambda: _read(leader), b""))
+        os.close(leader)
+        return shown.decode().replace("\r\n", "\n"), process.wait()
+
+    return run
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        # Linux says EIO once nobody holds the other side any more.
+        return b""

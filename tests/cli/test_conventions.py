@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 from pathlib import Path
@@ -161,6 +160,8 @@ def test_hint_of_the_daemon_stands_where_nothing_is_near(ao: Any, daemon: Any, r
     daemon.script["GET /sessions/other"] = refused(404, "SESSION_NOT_FOUND", "no session", hint="its own")
     daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1")]})
     assert ao("session", "get", "other").err.endswith("hint: its own\n")
+    daemon.script["GET /sessions/shop-9"] = refused(404, "SESSION_NOT_FOUND", "no session", hint="its own")
+    assert ao("session", "get", "shop-9").err.endswith("hint: its own\n")
     daemon.script["GET /sessions"] = refused(500, "INTERNAL_ERROR", "broken")
     assert ao("session", "get", "other").err.endswith("hint: its own\n")
 
@@ -217,43 +218,18 @@ def test_ctrl_c_exits_130_quietly(ao: Any, daemon: Any) -> None:
         os.close(descriptor)
 
 
-def on_terminal(ao: Any, *words: str, **env: str) -> str:
-    """What a command shows on a terminal of 80 columns, its exit code checked."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        ao.command(*words),
-        env={**ao.env, "TERM": "xterm-256color", **env},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-    )
-    os.close(follower)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(leader)
-    assert process.wait() == 0
-    return shown.decode().replace("\r\n", "\n")
-
-
-def test_colour_only_on_a_terminal_and_without_no_color(ao: Any, daemon: Any, session: Any) -> None:
+def test_colour_only_on_a_terminal_and_without_no_color(ao: Any, daemon: Any, session: Any, on_terminal: Any) -> None:
     daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1", status="working")]})
-    assert "\x1b[32mworking\x1b[0m" in on_terminal(ao, "ls")
-    assert "\x1b" not in on_terminal(ao, "ls", NO_COLOR="1")
-    assert "\x1b" not in on_terminal(ao, "ls", TERM="dumb")
+    assert "\x1b[32mworking\x1b[0m" in on_terminal(ao, "ls")[0]
+    assert "\x1b" not in on_terminal(ao, "ls", NO_COLOR="1")[0]
+    assert "\x1b" not in on_terminal(ao, "ls", TERM="dumb")[0]
     assert "\x1b" not in ao("ls").out
 
 
-def test_hostile_names_cannot_drive_the_terminal(ao: Any, daemon: Any, session: Any) -> None:
+def test_hostile_names_cannot_drive_the_terminal(ao: Any, daemon: Any, session: Any, on_terminal: Any) -> None:
     evil = "\x1b]0;owned\x07\x9b2J\u202eevil"
     daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1", displayName=evil, issueId=evil)]})
     daemon.script["GET /sessions/shop-1"] = (200, {"session": session("shop-1", displayName=evil)})
-    for text in (on_terminal(ao, "ls", NO_COLOR="1"), ao("ls").out, ao("session", "get", "shop-1").out):
+    for text in (on_terminal(ao, "ls", NO_COLOR="1")[0], ao("ls").out, ao("session", "get", "shop-1").out):
         assert not set(text) & set("\x1b\x07\x9b\u202e")
         assert "owned" in text

@@ -134,10 +134,10 @@ def test_every_flag_of_set_config_reaches_its_key(ao: Any, daemon: Any) -> None:
 def test_any_key_may_be_set_and_removed(ao: Any, daemon: Any) -> None:
     _with_config(daemon, {"env": {"A": "1", "B": "2"}, "fetch": "auto"})
     words = ("--set", 'symlinks=["x"]', "--set", "worker.agent=codex", "--unset", "env.A", "--unset", "fetch")
-    assert _patched(ao, daemon, *words) == {
+    assert _patched(ao, daemon, *words, "--set", "env.PORT=5") == {
         "symlinks": ["x"],
         "worker": {"agent": "codex"},
-        "env": {"B": "2"},
+        "env": {"B": "2", "PORT": "5"},
         "fetch": None,
     }
 

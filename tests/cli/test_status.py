@@ -142,3 +142,18 @@ def test_watch_as_json_prints_one_object_a_line(ao: Any, daemon: Any, session: A
     ran = ao("status", "-w", "--json", "-p", "shop")
     assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ["shop-1", "shop-2"]
     assert daemon.requests[0].query == {"after": "latest", "project": "shop"}
+
+
+def test_board_on_a_terminal_is_redrawn_and_cut_to_its_height(
+    ao: Any, daemon: Any, session: Any, on_terminal: Any
+) -> None:
+    sessions = [session(f"shop-{number}", displayName="x" * 200) for number in range(1, 41)]
+    daemon.script["GET /events"] = (200, _frames())
+    daemon.script["GET /sessions"] = (200, {"sessions": sessions})
+    shown, code = on_terminal(ao, "status", "--watch", NO_COLOR="1")
+    lines = [line.removesuffix("\x1b[K").strip("\r") for line in shown.split("\n")]
+    assert code == 1
+    assert lines[0].split() == ["ID", "AGE", "STATUS", "AGENT", "BRANCH", "ABOUT"]
+    assert "... and 21 more" in lines
+    assert "40 idle  (Ctrl-C to leave)" in lines
+    assert max(len(line) for line in lines[:20]) <= 80

@@ -93,7 +93,7 @@ def changes(context: Context, values: Values) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals:
             raise UsageError(f"--set needs KEY=VALUE, not {pair!r}")
-        place(tree, key, _literal(text))
+        place(tree, key, text if key.startswith("env.") else _literal(text))
     for key in values.many("unset"):
         place(tree, key, None)
     return tree
@@ -177,7 +177,12 @@ COMMANDS = {
             Option("--agent-rules", "rules for every agent, as text", "TEXT"),
             Option("--agent-rules-file", "rules for every agent, from a file of the repository", "PATH"),
             Option("--orchestrator-rules", "rules for the orchestrator", "TEXT"),
-            Option("--set", "any key, dotted where nested; VALUE is JSON or plain text", "KEY=VALUE", many=True),
+            Option(
+                "--set",
+                "any key, dotted where nested; VALUE is JSON or text (env: text)",
+                "KEY=VALUE",
+                many=True,
+            ),
             Option("--unset", "remove a key", "KEY", many=True),
             Option("--config-json", "keys from a JSON object", "JSON", many=True),
             Option("--file -f", "keys from a file with a JSON object; - is stdin", "PATH", many=True),

@@ -93,6 +93,8 @@ class suggesting:  # noqa: N801 (reads as a statement)
             answer = self._context.client.get(f"/{kind}s", timeout_s=2)
         except CliError:
             return ""
-        known = [item["id"] for item in answer[f"{kind}s"]]
+        # Of shop-99 and shop-5 neither is a misspelling of the other.
+        letters = self._word.rstrip("0123456789")
+        known = [item["id"] for item in answer[f"{kind}s"] if item["id"].rstrip("0123456789") != letters]
         near = nearest(self._word, known)
         return f"did you mean {near}?" if near else ""

@@ -69,8 +69,11 @@ class Board:
         if output.colourful():
             for row, plain in zip(padded[1:], rows[1:], strict=True):
                 row[_COLUMN_STATUS] = output.paint(row[_COLUMN_STATUS], output.status_colour(plain[_COLUMN_STATUS]))
-        lines = [*output.lines(padded), "", _summary(sessions)]
-        lines = lines[: max(_height() - 1, 3)]
+        lines = output.lines(padded)
+        room = max(_height() - 4, 1)
+        if len(lines) > room:
+            lines = [*lines[:room], f"... and {len(lines) - room} more"]
+        lines += ["", _summary(sessions)]
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         sys.stdout.write(up + "".join(f"\r{line}\x1b[K\n" for line in lines) + "\x1b[J")
         self._drawn = len(lines)
