@@ -17,6 +17,7 @@ from ao.engine.requests import OrchestratorRequest, SpawnRequest, Wait
 from ao.engine.sessions import Sessions
 from ao.engine.teardown import Teardown
 from ao.engine.world import World
+from ao.log import note_session
 from ao.model.errors import AoError
 from ao.model.session import Kind, Phase, Session
 from ao.store import sessions
@@ -64,6 +65,7 @@ class Orchestrators:
             ),
         )
         session, created = await self._seed(prepared, active)
+        note_session(session.id)
         if not created:
             return session, False
         if active is None:

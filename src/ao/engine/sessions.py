@@ -23,6 +23,7 @@ from ao.engine.requests import CleanupResult, KillResult, RollbackResult, SpawnR
 from ao.engine.restoring import Restorer
 from ao.engine.teardown import Outcome, Teardown
 from ao.engine.world import World, checkout_of, terminal_of
+from ao.log import note_session
 from ao.model.errors import AoError
 from ao.model.session import Phase, Session, WorkspaceState
 from ao.store import sessions
@@ -53,6 +54,7 @@ class Sessions:
             return known
         prepared = await prepare(self._world, request)
         session = await self._seed(prepared, request)
+        note_session(session.id)
         return await self.bring_up(session, prepared, wait=wait)
 
     async def bring_up(self, session: Session, prepared: Prepared, *, wait: Wait) -> Session:
