@@ -31,11 +31,12 @@ def _run(folder: Path, source: str, *arguments: str) -> subprocess.CompletedProc
     (folder / "conftest.py").write_text(CONFTEST.read_text())
     (folder / "test_it.py").write_text(source)
     env = {name: value for name, value in os.environ.items() if not name.startswith("AO_TEST_")}
+    (folder / "tmp").mkdir()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, str(folder)]
     return subprocess.run(
         command,
         cwd=folder,
-        env=env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env=env | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder / "tmp")},
         capture_output=True,
         text=True,
         check=False,
@@ -60,4 +61,4 @@ def test_a_temporary_folder_left_behind_fails_the_run(tmp_path: Path) -> None:
 def test_a_clean_run_passes_and_removes_its_directory(tmp_path: Path) -> None:
     ran = _run(tmp_path, CLEAN)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert not list(Path(os.environ["TMPDIR"]).glob("ao-t-*"))
+    assert not list((tmp_path / "tmp").iterdir())
