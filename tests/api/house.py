@@ -139,7 +139,7 @@ class StandInRuntime:
         """This process stands for the agent's."""
         return ProcessId(os.getpid(), "1")
 
-    async def exit_code(self, folder: str) -> int | None:
+    async def exit_code(self, folder: str, *, timeout_s: float = 0.0) -> int | None:
         """It lives."""
         return None
 

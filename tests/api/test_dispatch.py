@@ -144,10 +144,11 @@ async def test_a_late_command_is_504_and_goes_on(tmp_path: Path) -> None:
         house.workspaces.gate = asyncio.Event()
         answer = await house.call("POST", "/api/v1/sessions", {"projectId": "shop"})
         assert (answer.status, answer.code, answer.body["error"]) == (504, "REQUEST_TIMEOUT", "timeout")
+        assert answer.body["details"] == {"sessionId": "shop-1"}
+        reader = house.feed.subscribe(session="shop-1")
         house.workspaces.gate.set()
-        session = await within(10, house.engine.sessions.await_phase_change("shop-1", "workspace", timeout_s=10))
-        while session.phase != "live":
-            session = await house.engine.sessions.await_phase_change("shop-1", session.phase, timeout_s=10)
+        while (session := house.engine.sessions.get("shop-1")).phase != "live":
+            await within(10, reader.changes())
         assert session.launches == 1
 
 

@@ -53,7 +53,6 @@ class Engine:
         for change in changes:
             if change.session_id is None:
                 continue
-            self.sessions.session_changed(change.session_id)
             if change.type == "session_deleted":
                 self.lifecycle.forget(change.session_id)
             elif change.type == "session_updated":

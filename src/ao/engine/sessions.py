@@ -42,7 +42,6 @@ class Sessions:
         self._launcher = launcher
         self._teardown = teardown
         self._restorer = Restorer(world, launcher)
-        self._phase_watchers: dict[str, set[asyncio.Event]] = {}
 
     async def spawn(self, request: SpawnRequest, *, wait: Wait) -> Session:
         """Start a session. `seeded` answers as soon as its row is durable; `live` when the agent has been seen, or
@@ -123,29 +122,6 @@ class Sessions:
     def get(self, session_id: str) -> Session:
         """The row. Raises `SESSION_NOT_FOUND`."""
         return self._world.session(session_id)
-
-    async def await_phase_change(self, session_id: str, phase: str, *, timeout_s: float) -> Session:
-        """The session as soon as its phase isn't `phase`, at the latest after `timeout_s`."""
-        changed = asyncio.Event()
-        watchers = self._phase_watchers.setdefault(session_id, set())
-        watchers.add(changed)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while (session := self._world.session(session_id)).phase == phase:
-                    changed.clear()
-                    await changed.wait()
-                return session
-        except TimeoutError:
-            return self._world.session(session_id)
-        finally:
-            watchers.discard(changed)
-            if not watchers:
-                self._phase_watchers.pop(session_id, None)
-
-    def session_changed(self, session_id: str) -> None:
-        """A change of this session was committed: whoever waits for its phase looks again."""
-        for event in self._phase_watchers.get(session_id, ()):
-            event.set()
 
     def attach(self, session_id: str) -> tuple[list[str], list[str]]:
         """Commands that open the session's terminal: to use it, and to watch it. Raises `SESSION_TERMINATED`."""
