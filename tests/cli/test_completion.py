@@ -49,6 +49,10 @@ def test_ids_complete_from_the_daemon(ao: Any, daemon: Any, session: Any) -> Non
     assert complete(ao, "ls", "-p", "") == ["shop"]
     assert complete(ao, "spawn", "--agent", "c") == ["codex"]
     assert complete(ao, "session", "rename", "shop-2", "") == []
+    complete(ao, "session", "restore", "")
+    complete(ao, "session", "get", "")
+    queries = [request.query.get("active") for request in daemon.requests if request.path.endswith("/sessions")]
+    assert queries == ["true", "true", "true", "false", None]
 
 
 def test_ids_are_given_up_after_the_budget(ao: Any, daemon: Any) -> None:

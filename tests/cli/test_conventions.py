@@ -123,6 +123,11 @@ def test_refusal_is_message_code_and_hint(ao: Any, daemon: Any, refused: Any) ->
     assert ran.err == "shop-1 is busy (SESSION_BUSY)\n  hint: try again\n"
 
 
+def test_failure_of_the_daemon_names_its_request(ao: Any, daemon: Any, refused: Any) -> None:
+    daemon.script["GET /sessions"] = refused(500, "INTERNAL_ERROR", "broken", hint="see the log")
+    assert ao("ls").err == "broken (INTERNAL_ERROR) [request r-1]\n  hint: see the log\n"
+
+
 @pytest.mark.parametrize(
     ("reply", "told"),
     [

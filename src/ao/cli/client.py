@@ -222,13 +222,15 @@ def refusal(answer: Answer) -> CliError:
     except ValueError:
         fields = None
     if not isinstance(fields, dict) or not isinstance(fields.get("message"), str):
-        return CliError(f"daemon returned HTTP {answer.status}", status=answer.status)
+        return CliError(f"daemon returned HTTP {answer.status}")
     details = fields.get("details")
+    # The log tells more of the daemon's own failures, under this id; of the user's mistakes there is nothing to tell.
+    request = str(fields.get("requestId") or "") if answer.status >= 500 else ""
     return CliError(
         fields["message"],
+        request=request,
         code=str(fields.get("code") or ""),
         hint=str(fields.get("hint") or ""),
-        status=answer.status,
         details=details if isinstance(details, dict) else None,
     )
 

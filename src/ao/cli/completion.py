@@ -98,14 +98,14 @@ def _of_command(context: Context, command: Command, before: list[str], current: 
     flag, equals, _ = current.partition("=")
     option = command.option(flag)
     if equals and option:
-        return [f"{flag}={value}" for value in _values(context, option)]
+        return [f"{flag}={value}" for value in _values(context, option, command)]
     if current.startswith("-"):
         return [name for name in command.flags() if name.startswith("--")]
     previous = command.option(before[-1]) if before else None
     if previous is not None and previous.metavar:
-        return _values(context, previous)
+        return _values(context, previous, command)
     argument = _next_argument(command, before)
-    return _values(context, argument) if argument else []
+    return _values(context, argument, command) if argument else []
 
 
 def _next_argument(command: Command, before: list[str]) -> Argument | None:
@@ -122,17 +122,20 @@ def _next_argument(command: Command, before: list[str]) -> Argument | None:
     return command.arguments[-1] if command.arguments and command.arguments[-1].many and not count else None
 
 
-def _values(context: Context, wanted: Option | Argument) -> list[str]:
+def _values(context: Context, wanted: Option | Argument, command: Command) -> list[str]:
     if wanted.choices:
         return list(wanted.choices)
-    return known_ids(context, wanted.ids) if wanted.ids in _ROUTES else []
+    if wanted.ids not in _ROUTES:
+        return []
+    active = _ACTIVE.get(command.path) if wanted.ids == "session" else None
+    return known_ids(context, wanted.ids, {"active": active} if active else {})
 
 
-def known_ids(context: Context, kind: str) -> list[str]:
+def known_ids(context: Context, kind: str, query: dict[str, str]) -> list[str]:
     """The daemon's ids of a kind, in natural order; none when it doesn't answer within 300 ms."""
     path, key = _ROUTES[kind]
     try:
-        answer = context.client.get(path, timeout_s=_BUDGET_S)
+        answer = context.client.get(path, query, timeout_s=_BUDGET_S)
     except CliError:
         return []
     return sorted((item["id"] for item in answer.get(key, [])), key=natural)

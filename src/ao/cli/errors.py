@@ -1,6 +1,7 @@
 """The failures a command ends with, and their exit codes.
 
-`CliError` is what the user can act on: it is printed as `MESSAGE (CODE)` with a `  hint: ` line. Anything else that
+`CliError` is what the user can act on: it is printed as `MESSAGE (CODE)`, then a `  hint: ` line; a failure of the
+daemon itself also names its request, under which the log tells more. Anything else that
 reaches the boundary in `dispatch` is a defect and is reported as one.
 """
 
@@ -22,18 +23,25 @@ class CliError(Exception):
     exit_code = FAILURE
 
     def __init__(
-        self, message: str, *, code: str = "", hint: str = "", status: int = 0, details: dict[str, Any] | None = None
+        self,
+        message: str,
+        *,
+        code: str = "",
+        hint: str = "",
+        request: str = "",
+        details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.hint = hint
-        self.status = status
+        self.request = request
         self.details = details or {}
 
     def text(self) -> str:
         """What the user reads, one or two lines without a final line feed."""
         line = f"{self.message} ({self.code})" if self.code else self.message
+        line = f"{line} [request {self.request}]" if self.request else line
         return f"{line}\n  hint: {self.hint}" if self.hint else line
 
 
