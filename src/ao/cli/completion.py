@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from ao.cli.grammar import Option, Values
 
 _BUDGET_S = 0.3
+# Which sessions a command can act on; the others take all of them.
+_ACTIVE = {
+    "attach": "true",
+    "send": "true",
+    "session kill": "true",
+    "session output": "true",
+    "session restore": "false",
+    "session rollback": "true",
+}
 _ROUTES = {
     "session": ("/sessions", "sessions"),
     "project": ("/projects", "projects"),
