@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ao import paths
 from ao.agents import Catalog
@@ -23,6 +25,7 @@ from ao.engine.world import Settings, World
 from ao.feed import Feed
 from ao.host import LocalHost
 from ao.model.change import Change
+from ao.model.errors import AoError
 from ao.model.project import ProjectConfig
 from ao.model.session import Activity, Session
 from ao.runtimes import Tmux
@@ -84,6 +87,14 @@ class House:
         command = ["git", "-C", str(where or self.repository), *arguments]
         done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=True)
         return done.stdout.strip()
+
+
+async def refused(code: str, work: Awaitable[object]) -> AoError:
+    """The refusal with this code that `work` ends in."""
+    with pytest.raises(AoError) as caught:
+        await work
+    assert caught.value.code == code
+    return caught.value
 
 
 class _Tasks:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
-
-import pytest
 
 from ao.engine.requests import SpawnRequest
 from ao.model.errors import AoError
@@ -16,23 +12,7 @@ from ao.model.message import MessageSource
 from ao.model.project import ProjectConfig
 from ao.model.session import Activity, Kind, NewSession, Phase
 from ao.store import changes, sessions
-from tests.engine.house import House, opened
-
-BROKEN = """
-name = "Broken"
-args = ["-c", "echo no licence; exit 3"]
-binary = {names = ["sh"]}
-"""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    path = Path(tempfile.mkdtemp(prefix="g"))
-    (path / "agents").mkdir()
-    (path / "agents" / "broken.toml").write_text(BROKEN)
-    async with opened(path) as made:
-        yield made
-    shutil.rmtree(path)
+from tests.engine.house import House, refused
 
 
 async def test_a_spawned_session_lives_in_its_own_worktree(house: House) -> None:
@@ -42,13 +22,6 @@ async def test_a_spawned_session_lives_in_its_own_worktree(house: House) -> None
     killed = await house.engine.sessions.kill(session.id)
     assert killed.freed
     assert not Path(session.workspace_path).exists()
-
-
-async def refused(code: str, work: Awaitable[object]) -> AoError:
-    with pytest.raises(AoError) as caught:
-        await work
-    assert caught.value.code == code
-    return caught.value
 
 
 async def test_w13_twenty_concurrent_spawns_in_one_repository_all_succeed(house: House) -> None:

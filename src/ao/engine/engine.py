@@ -28,7 +28,7 @@ class Engine:
         self.world = world
         self.agents = world.agents
         self.sessions = Sessions(world, locks, launcher, teardown)
-        self.orchestrators = Orchestrators(world, locks, self.sessions, teardown)
+        self.orchestrators = Orchestrators(world, locks, self.sessions, teardown=teardown, watches=watches)
         self.messaging = Messaging(world)
         self.lifecycle = Lifecycle(world, watches, self.messaging)
         self.projects = Projects(world, self.sessions)

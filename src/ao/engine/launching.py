@@ -66,28 +66,7 @@ class Launcher:
         """
         world = self._world
         now = world.now()
-        session = await world.change(
-            session.id,
-            lambda row: replace(
-                row,
-                phase=Phase.LAUNCHED,
-                launches=row.launches + 1,
-                launched_at=now,
-                activity=Activity.IDLE,
-                activity_at=now,
-                activity_source="spawn",
-                first_signal_at=None,
-                exit_code=None,
-                agent_pid=None,
-                agent_started="",
-                failure_code="",
-                failure_message="",
-                failure_hint="",
-                preserved_path="",
-                preserved_reason="",
-                ended_at=None,
-            ),
-        )
+        session = await world.change(session.id, lambda row: _launched(row, now))
         command, context = await self.render(session, project, resume=resume)
         await world.agents.prepare(session.agent, context)
         for path, content in command.files:
@@ -103,6 +82,10 @@ class Launcher:
             )
         )
         return await self._see_alive(session, context.folder, command, resume=resume)
+
+    def unwatch(self, session_id: str) -> None:
+        """What becomes of the agent so far is no news any more."""
+        self._watches.forget(session_id)
 
     async def render(self, session: Session, project: Project, *, resume: bool) -> tuple[AgentLaunch, AgentContext]:
         """The command of this launch and the context it was made from."""
@@ -159,12 +142,14 @@ class Launcher:
             )
 
         def enliven(row: Session) -> Session:
+            if row.phase is not Phase.LAUNCHED:
+                raise cancelled(row)
             live = replace(row, phase=Phase.LIVE, agent_pid=process.pid, agent_started=process.started)
             return with_warnings(live, list(command.warnings))
 
         session = await world.change(session.id, enliven)
         await self._settle(session, process, folder, resume=resume)
-        self._watches.watch(session, process, folder)
+        self._watches.watch(session, process)
         if command.paste:
             world.start(self._paste(session, command))
         return world.session(session.id)
@@ -199,6 +184,31 @@ class Launcher:
         """Deliver a prompt that can't travel on the command line, once the agent's screen shows that it is ready."""
         await self._watches.screen_shows(session, command.ready)
         await self._world.runtime.send(terminal_of(session), command.paste, may_enter=lambda _screen: True)
+
+
+def _launched(row: Session, now: int) -> Session:
+    """The row before the effects of its next launch. Raises `SPAWN_CANCELLED` when it isn't on its way up any more."""
+    if row.phase is not Phase.WORKSPACE:
+        raise cancelled(row)
+    return replace(
+        row,
+        phase=Phase.LAUNCHED,
+        launches=row.launches + 1,
+        launched_at=now,
+        activity=Activity.IDLE,
+        activity_at=now,
+        activity_source="spawn",
+        first_signal_at=None,
+        exit_code=None,
+        agent_pid=None,
+        agent_started="",
+        failure_code="",
+        failure_message="",
+        failure_hint="",
+        preserved_path="",
+        preserved_reason="",
+        ended_at=None,
+    )
 
 
 def cancelled(session: Session) -> AoError:

@@ -16,7 +16,8 @@ from ao.engine.preflight import Prepared, known_project, prepare, unknown_projec
 from ao.engine.requests import OrchestratorRequest, SpawnRequest, Wait
 from ao.engine.sessions import Sessions
 from ao.engine.teardown import Teardown
-from ao.engine.world import World
+from ao.engine.watching import Watches
+from ao.engine.world import World, process_of
 from ao.log import note_session
 from ao.model.errors import AoError
 from ao.model.session import Kind, Phase, Session
@@ -29,8 +30,11 @@ log = logging.getLogger("ao.engine.orchestrators")
 class Orchestrators:
     """Ensures and replaces orchestrators."""
 
-    def __init__(self, world: World, locks: SessionLocks, sessions_: Sessions, teardown: Teardown) -> None:
+    def __init__(
+        self, world: World, locks: SessionLocks, sessions_: Sessions, *, teardown: Teardown, watches: Watches
+    ) -> None:
         self._world = world
+        self._watches = watches
         self._locks = locks
         self._sessions = sessions_
         self._teardown = teardown
@@ -52,7 +56,7 @@ class Orchestrators:
         project = known_project(self._world, request.project_id)
         active = sessions.active_orchestrator(self._world.db.read, project.id)
         if active is not None and not request.clean:
-            return active, False
+            return await self._sessions.outcome(active.id, wait=wait), False
         prepared = await prepare(
             self._world,
             SpawnRequest(
@@ -67,10 +71,10 @@ class Orchestrators:
         session, created = await self._seed(prepared, active)
         note_session(session.id)
         if not created:
-            return session, False
-        if active is None:
+            return await self._sessions.outcome(session.id, wait=wait), False
+        if not session.replaces:
             return await self._sessions.bring_up(session, prepared, wait=wait), True
-        task = self._world.start(self._replace(active.id, session, prepared))
+        task = self._world.start(self._replace(session, prepared, keep_row=wait == "seeded"))
         if wait == "seeded":
             return session, True
         return await asyncio.shield(task), True
@@ -94,25 +98,50 @@ class Orchestrators:
         except sessions.OrchestratorExists as exists:
             return exists.session, False
 
-    async def _replace(self, old_id: str, new: Session, prepared: Prepared) -> Session:
-        async with self._locks.preempt(old_id):
+    async def _replace(self, new: Session, prepared: Prepared, *, keep_row: bool) -> Session:
+        async with self._locks.preempt(new.replaces):
             try:
-                session = await self._sessions.bring_up(new, prepared, wait="live")
-            except BaseException:
-                await self.undo_replacement(old_id)
+                session = await self._sessions.climb(new, prepared, keep_row=keep_row)
+            except AoError:
+                await self._give_back(new)
                 raise
-            old = self._world.session(old_id)
-            if old.phase is Phase.ENDING:
-                await self._teardown.run(old)
+            if session.is_terminated:
+                await self._give_back(new)
+            else:
+                await self._end_replaced(new.replaces)
             return session
 
-    async def undo_replacement(self, old_id: str) -> None:
-        """The new one failed: the old one, untouched so far, is live again; one that never lived is torn down."""
+    async def _give_back(self, new: Session) -> None:
+        """After a failed or cancelled replacement, once whoever cancelled it has ended it."""
+        async with self._locks.hold(new.id):
+            await self.undo_replacement(new.replaces)
+
+    async def _end_replaced(self, old_id: str) -> None:
+        """The new one lives whatever comes of this: what can't be ended now stays `ending`, for kill or the next
+        boot."""
         old = self._world.session(old_id)
         if old.phase is not Phase.ENDING:
             return
-        if old.agent_pid is None:
+        try:
+            await self._teardown.run(old)
+        except AoError as error:
+            log.warning("replaced orchestrator not ended", extra={"session": old_id, "cause": error.message})
+
+    async def undo_replacement(self, old_id: str) -> None:
+        """The new one failed: the old one, untouched so far, is live again; one that never lived, or whose place
+        another has taken, is torn down."""
+        old = self._world.session(old_id)
+        if old.phase is not Phase.ENDING:
+            return
+        process = process_of(old)
+        try:
+            if process is not None:
+                await self._world.change(old_id, lambda row: replace(row, phase=Phase.LIVE))
+        except sessions.OrchestratorExists:
+            process = None
+        if process is None:
             await self._teardown.run(old)
             return
-        await self._world.change(old_id, lambda row: replace(row, phase=Phase.LIVE))
+        # Its end, had it come meanwhile, would have been no news of an ending session.
+        self._watches.watch(old, process)
         log.warning("orchestrator kept, its replacement failed", extra={"session": old_id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 from ao.engine.preflight import known_project
-from ao.engine.requests import RemoveResult
+from ao.engine.requests import KillResult, RemoveResult
 from ao.engine.sessions import Sessions
 from ao.engine.world import World
 from ao.model import ids
@@ -89,19 +90,37 @@ class Projects:
         return await self.set_config(project_id, patched(self.get(project_id).settings, patch))
 
     async def remove(self, project_id: str) -> RemoveResult:
-        """End the project's sessions and archive it. Work worth keeping stays on disk and is reported."""
+        """End the project's sessions and archive it. Work worth keeping stays on disk and is reported.
+
+        Raises `RUNTIME_FAILED` or `REPOSITORY_BUSY` when a session can't be ended; the project then stays.
+        """
         self.get(project_id)
-        killed: list[str] = []
-        preserved: list[tuple[str, str, str]] = []
-        for session in sessions.all_sessions(self._world.db.read, project=project_id, terminated=False):
-            result = await self._sessions.kill(session.id)
-            killed.append(session.id)
-            if result.preserved_path:
-                preserved.append((session.id, result.preserved_path, result.preserved_reason))
+        ended: dict[str, KillResult] = {}
         now = self._world.now()
-        await self._world.db.write(lambda conn: projects.archive(conn, project_id, now))
-        log.info("project removed", extra={"project": project_id, "killed": len(killed)})
-        return RemoveResult(killed=killed, preserved=preserved)
+
+        def archive(conn: Connection) -> bool:
+            if sessions.unfinished(conn, project=project_id):
+                return False
+            projects.archive(conn, project_id, now)
+            return True
+
+        # A spawn may come between; none can be seeded once the project is archived.
+        while not await self._world.db.write(archive):
+            rows = sessions.unfinished(self._world.db.read, project=project_id)
+            for results in await asyncio.gather(*(self._end(row.id) for row in rows)):
+                ended |= results
+        log.info("project removed", extra={"project": project_id, "killed": len(ended)})
+        kept = [(name, left.preserved_path, left.preserved_reason) for name, left in ended.items()]
+        return RemoveResult(killed=list(ended), preserved=[entry for entry in kept if entry[1]])
+
+    async def _end(self, session_id: str) -> dict[str, KillResult]:
+        """The session and what its kill left; nothing when it failed by itself meanwhile."""
+        try:
+            return {session_id: await self._sessions.kill(session_id)}
+        except AoError as error:
+            if error.code not in ("SESSION_NOT_FOUND", "SESSION_INCOMPLETE_HANDLE"):
+                raise
+        return {}
 
 
 def _refuse_taken(conn: Connection, wanted: str, path: str) -> None:

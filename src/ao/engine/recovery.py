@@ -16,7 +16,7 @@ from ao.engine.locks import SessionLocks
 from ao.engine.orchestrators import Orchestrators
 from ao.engine.teardown import Teardown
 from ao.engine.watching import Watches
-from ao.engine.world import World
+from ao.engine.world import World, process_of
 from ao.model.session import STARTING, Activity, Phase, Session
 from ao.model.signal import Signal
 from ao.ports import ProcessId
@@ -68,7 +68,7 @@ class Recovery:
         elif row.phase is Phase.ENDING:
             await self._teardown.run(row)
         elif row.phase is Phase.LIVE:
-            await self._adopt(row, _process(row))
+            await self._adopt(row, process_of(row))
 
     async def _settle_started(self, row: Session) -> None:
         process = await self._launched_agent(row) if row.phase is Phase.LAUNCHED else None
@@ -91,15 +91,10 @@ class Recovery:
         return process if process is not None and self._world.host.identify(process.pid) == process else None
 
     async def _adopt(self, row: Session, process: ProcessId | None) -> None:
-        folder = self._world.settings.launch_folder(row.id, row.launches)
         if process is not None and self._world.host.identify(process.pid) == process:
-            self._watches.watch(row, process, folder)
+            self._watches.watch(row, process)
             return
         if row.activity is Activity.EXITED:
             return
-        code = await self._world.runtime.exit_code(folder)
+        code = await self._world.runtime.exit_code(self._world.settings.launch_folder(row.id, row.launches))
         await self._lifecycle.apply(row.id, Signal(event="process-exited", state=Activity.EXITED, exit_code=code))
-
-
-def _process(row: Session) -> ProcessId | None:
-    return ProcessId(row.agent_pid, row.agent_started) if row.agent_pid is not None else None

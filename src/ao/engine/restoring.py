@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
 from msgspec.structs import replace
 
 from ao.engine.launching import Launcher
-from ao.engine.world import World, checkout_of, terminal_of
+from ao.engine.world import World, checkout_of, process_of, terminal_of
 from ao.model.errors import AoError
 from ao.model.project import Project
 from ao.model.session import Activity, Kind, Phase, Session, WorkspaceState, with_warnings
-from ao.ports import BranchPlan, ProcessId
+from ao.ports import BranchPlan
 from ao.store import projects, sessions
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore was found to need: the session's project, and native, saved_prompt or fresh."""
+
+    project: Project
+    mode: str
 
 
 class Restorer:
@@ -22,12 +30,17 @@ class Restorer:
         self._world = world
         self._launcher = launcher
 
-    async def restore(self, session: Session) -> tuple[Session, str]:
-        """The living session and how its agent was started: native, saved_prompt or fresh."""
+    async def check(self, session: Session) -> Ready:
+        """Refuse what can be known to fail, changing nothing: a refused restore ends no session whose agent has
+        exited and whose shell a person may be using."""
         project = self._check(session)
         await self._world.agents.binary(session.agent, self._launcher.context(session, project).env)
         await self._world.runtime.check()
-        mode = await self._mode(session, project)
+        return Ready(project=project, mode=await self._mode(session, project))
+
+    async def restore(self, session: Session, ready: Ready) -> tuple[Session, str]:
+        """The living session and how its agent was started: native, saved_prompt or fresh."""
+        project, mode = ready.project, ready.mode
         if session.phase is Phase.LIVE:
             await self._clear_terminal(session)
         opened = await self._reopen(session)
@@ -79,8 +92,8 @@ class Restorer:
     async def _clear_terminal(self, session: Session) -> None:
         """The agent has ended but its shell is open: whoever restores wants the agent there, so the shell goes."""
         marks = {"AO_SESSION_ID": session.id, "AO_DATA_DIR": self._world.settings.data_dir}
-        root = ProcessId(session.agent_pid, session.agent_started) if session.agent_pid else None
-        await self._world.host.kill(root, marks, grace_s=self._world.settings.kill_grace_s)
+        self._launcher.unwatch(session.id)
+        await self._world.host.kill(process_of(session), marks, grace_s=self._world.settings.kill_grace_s)
         await self._world.runtime.close(terminal_of(session))
 
     async def _reopen(self, session: Session) -> Session:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -42,26 +42,47 @@ class Sessions:
         self._launcher = launcher
         self._teardown = teardown
         self._restorer = Restorer(world, launcher)
+        self._climbing: dict[str, asyncio.Task[Session]] = {}
 
     async def spawn(self, request: SpawnRequest, *, wait: Wait) -> Session:
         """Start a session. `seeded` answers as soon as its row is durable; `live` when the agent has been seen, or
-        with the typed error, and then no row remains unless the attempt left something worth keeping.
+        with the typed error, and then no row remains unless the attempt left something worth keeping. A request that
+        repeats an idempotency key gets the session, and the outcome, of the first.
 
         Raises the errors of `preflight.prepare`; with `live` also those of the launch.
         """
-        if request.idempotency_key and (known := self._repeated(request)) is not None:
-            return known
-        prepared = await prepare(self._world, request)
-        session = await self._seed(prepared, request)
-        note_session(session.id)
-        return await self.bring_up(session, prepared, wait=wait)
+        known = _repeated(self._world.db.read, request)
+        if known is None:
+            prepared = await prepare(self._world, request)
+            session, is_new = await self._seed(prepared, request)
+            note_session(session.id)
+            if is_new:
+                return await self.bring_up(session, prepared, wait=wait)
+            known = session
+        note_session(known.id)
+        return await self.outcome(known.id, wait=wait)
 
     async def bring_up(self, session: Session, prepared: Prepared, *, wait: Wait) -> Session:
         """Take a seeded session to live in a task of the daemon."""
-        task = self._world.start(self._bring_up(session, prepared, keep_row=wait == "seeded"))
+        task = self.climb(session, prepared, keep_row=wait == "seeded")
         if wait == "seeded":
             return session
         return await _result(task)
+
+    def climb(self, session: Session, prepared: Prepared, *, keep_row: bool) -> asyncio.Task[Session]:
+        """The task that takes a seeded session to live. With `keep_row` its result may be a session that failed, else
+        it raises what stopped it and a row with nothing behind it goes."""
+        task = self._world.start(self._bring_up(session, prepared, keep_row=keep_row))
+        self._climbing[session.id] = task
+        task.add_done_callback(lambda _: self._climbing.pop(session.id, None))
+        return task
+
+    async def outcome(self, session_id: str, *, wait: Wait) -> Session:
+        """A session that another caller brings up: as it is, or with `live` as that caller sees it in the end."""
+        task = self._climbing.get(session_id)
+        if wait == "live" and task is not None:
+            return await _result(task)
+        return self._world.session(session_id)
 
     async def kill(self, session_id: str, *, force: bool = False, until: Until = "done") -> KillResult:
         """End a session; see decision 5 for what stays. Repeats what is left when it had ended before.
@@ -71,12 +92,9 @@ class Sessions:
         refuse_half_made(self._world.session(session_id), "kill")
         gone = asyncio.Event()
         task = self._world.start(self._kill(session_id, force=force, agent_gone=gone.set))
-        if until == "gone":
-            waiter = asyncio.ensure_future(gone.wait())
-            await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-            waiter.cancel()
-            if not task.done():
-                return KillResult(freed=False)
+        if until == "gone" and await _first(gone, task):
+            task.add_done_callback(_tell_failure)
+            return KillResult(freed=False)
         outcome = await _result(task)
         return kill_result(outcome)
 
@@ -106,7 +124,10 @@ class Sessions:
             if self._locks.busy(session.id):
                 skipped.append((session.id, "another command is working on it"))
                 continue
-            reason = await self._clean(session.id, force=force, dry_run=dry_run)
+            try:
+                reason = await self._clean(session.id, force=force, dry_run=dry_run)
+            except AoError as error:
+                reason = error.message
             if reason:
                 skipped.append((session.id, reason))
             else:
@@ -126,7 +147,7 @@ class Sessions:
     def attach(self, session_id: str) -> tuple[list[str], list[str]]:
         """Commands that open the session's terminal: to use it, and to watch it. Raises `SESSION_TERMINATED`."""
         session = self._world.session(session_id)
-        if session.is_terminated or not session.launches:
+        if session.phase not in (Phase.LAUNCHED, Phase.LIVE):
             state = "has ended" if session.is_terminated else "has no terminal yet"
             raise AoError(
                 "SESSION_TERMINATED", f"session {session_id!r} {state}", hint=f"`ao session restore {session_id}`"
@@ -142,28 +163,19 @@ class Sessions:
             return ""
         return await self._world.runtime.capture(terminal_of(session), lines=lines)
 
-    def _repeated(self, request: SpawnRequest) -> Session | None:
-        found = sessions.find_idempotent(self._world.db.read, request.idempotency_key)
-        if found is None:
-            return None
-        fingerprint, session = found
-        if fingerprint != fingerprint_of(request) or session is None:
-            raise AoError(
-                "IDEMPOTENCY_KEY_REUSED",
-                "this Idempotency-Key belongs to another request" if session else "the session of this key is gone",
-                hint="use a new key for a new request",
-            )
-        return session
-
-    async def _seed(self, prepared: Prepared, request: SpawnRequest) -> Session:
+    async def _seed(self, prepared: Prepared, request: SpawnRequest) -> tuple[Session, bool]:
+        """The new row; with False that of a request with the same key, which came first."""
         now = self._world.now()
         key = request.idempotency_key
 
-        def seed(conn: Connection) -> Session:
+        def seed(conn: Connection) -> tuple[Session, bool]:
+            # Once more where nothing can come between, for two requests that race.
+            if (known := _repeated(conn, request)) is not None:
+                return known, False
             row = sessions.seed(conn, prepared.new, now=now, at_least=prepared.at_least)
             if key:
                 sessions.remember_idempotent(conn, key, fingerprint_of(request), row.id, now)
-            return row
+            return row, True
 
         try:
             return await self._world.db.write(seed)
@@ -205,7 +217,7 @@ class Sessions:
         outcome = await self._teardown.run(row, failure=failure_row(error))
         log.warning("spawn given up", extra={"session": session_id, "code": error.code})
         if not keep_row and outcome.removal.removed and not outcome.removal.branch_kept:
-            await self._world.db.write(lambda conn: sessions.delete_row(conn, session_id))
+            await self._world.db.write(lambda conn: sessions.forget_failed(conn, session_id))
 
     async def _kill(self, session_id: str, *, force: bool, agent_gone: Callable[[], None]) -> Outcome:
         async with self._locks.preempt(session_id):
@@ -218,6 +230,7 @@ class Sessions:
                 deleted = await self._world.db.write(lambda conn: sessions.delete_seed(conn, session_id))
                 if deleted:
                     return RollbackResult(deleted=True)
+                session = self._world.session(session_id)
             refuse_half_made(session, "rollback")
             outcome = await self._teardown.run(session)
             return RollbackResult(
@@ -228,14 +241,18 @@ class Sessions:
 
     async def _restore(self, session_id: str) -> tuple[Session, str]:
         try:
+            # Whoever came between the request and this task goes first: a kill must not be undone by waiting for it.
+            self._locks.check_free(session_id)
             async with self._locks.hold(session_id, cancellable=True):
                 return await self._come_back(session_id)
         except asyncio.CancelledError:
             raise cancelled(self._world.session(session_id)) from None
 
     async def _come_back(self, session_id: str) -> tuple[Session, str]:
+        session = self._world.session(session_id)
+        ready = await self._restorer.check(session)
         try:
-            return await self._restorer.restore(self._world.session(session_id))
+            return await self._restorer.restore(session, ready)
         except Exception as error:
             if not isinstance(error, AoError):
                 log.exception("restore failed", extra={"session": session_id})
@@ -244,13 +261,13 @@ class Sessions:
 
     async def _restore_failed(self, session_id: str, error: AoError) -> None:
         row = self._world.session(session_id)
-        if row.phase in (Phase.WORKSPACE, Phase.LAUNCHED, Phase.LIVE) and error.code != "SESSION_NOT_RESTORABLE":
+        if not row.is_terminated:
             await self._teardown.run(row, failure=failure_row(error))
 
     async def _clean(self, session_id: str, *, force: bool, dry_run: bool) -> str:
         async with self._locks.hold(session_id):
             session = self._world.session(session_id)
-            if session.phase is not Phase.ENDED:
+            if not session.is_terminated:
                 return "it was restored meanwhile"
             if dry_run:
                 state = await self._world.workspaces.examine(checkout_of(session))
@@ -285,6 +302,37 @@ def kill_result(outcome: Outcome) -> KillResult:
 def fingerprint_of(request: SpawnRequest) -> str:
     """What makes two spawn requests the same one."""
     return hashlib.sha256(msgspec.json.encode(request)).hexdigest()
+
+
+def _repeated(conn: Connection, request: SpawnRequest) -> Session | None:
+    """The session that an earlier request with the same key made. Raises `IDEMPOTENCY_KEY_REUSED`."""
+    found = sessions.find_idempotent(conn, request.idempotency_key) if request.idempotency_key else None
+    if found is None:
+        return None
+    fingerprint, session = found
+    if fingerprint != fingerprint_of(request) or session is None:
+        raise AoError(
+            "IDEMPOTENCY_KEY_REUSED",
+            "this Idempotency-Key belongs to another request" if session else "the session of this key is gone",
+            hint="use a new key for a new request",
+        )
+    return session
+
+
+async def _first(event: asyncio.Event, task: asyncio.Task[Any]) -> bool:
+    """Whether `event` is set before `task` has ended."""
+    waiter = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    return not task.done()
+
+
+def _tell_failure(task: asyncio.Task[Outcome]) -> None:
+    """The caller of a kill was answered already: the log says what became of the rest."""
+    if not task.cancelled() and isinstance(error := task.exception(), AoError):
+        log.warning("kill not finished", extra={"code": error.code, "cause": error.message})
 
 
 async def _result(task: asyncio.Task[T]) -> T:

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from ao.engine.launching import Failure, Launcher
 from ao.engine.watching import Watches
-from ao.engine.world import World, checkout_of, terminal_of
+from ao.engine.world import World, checkout_of, process_of, terminal_of
 from ao.model.errors import AoError
 from ao.model.message import Message, MessageState
 from ao.model.project import Project
 from ao.model.session import Activity, Phase, Session, WorkspaceState
-from ao.ports import ProcessId, Removal
+from ao.ports import Removal
 from ao.store import messages, projects
 from ao.store.database import Connection
 
@@ -56,9 +56,10 @@ class Teardown:
 
         Raises `RUNTIME_FAILED` when a process can't be ended; the row then stays `ending` and boot tries again.
         """
-        if session.phase is Phase.ENDED and session.workspace_state in (WorkspaceState.NONE, WorkspaceState.REMOVED):
-            return Outcome(session=session, removal=Removal(removed=True))
+        # Asked of the writer: a cancelled spawn or restore may have a write under way that this one must see.
         session = await self._world.change(session.id, _begin_end)
+        if session.phase is Phase.ENDED:
+            return Outcome(session=session, removal=await self._look_again(session))
         self._watches.forget(session.id)
         if session.workspace_path:
             await self._end_processes(session)
@@ -79,8 +80,7 @@ class Teardown:
         """
         world = self._world
         marks = {"AO_SESSION_ID": session.id, "AO_DATA_DIR": world.settings.data_dir}
-        root = ProcessId(session.agent_pid, session.agent_started) if session.agent_pid else None
-        left = await world.host.kill(root, marks, grace_s=world.settings.kill_grace_s)
+        left = await world.host.kill(process_of(session), marks, grace_s=world.settings.kill_grace_s)
         if session.launches:
             await world.runtime.close(terminal_of(session))
         if not left:
@@ -102,6 +102,13 @@ class Teardown:
             return Removal(removed=True)
         return await self._world.workspaces.remove(checkout_of(session), force=force)
 
+    async def _look_again(self, session: Session) -> Removal:
+        """What is left of a session whose worktree went with an earlier teardown."""
+        if not session.workspace_path:
+            return Removal(removed=True)
+        state = await self._world.workspaces.examine(checkout_of(session))
+        return Removal(removed=True, branch_kept=state.own_commits > 0 or not session.branch_created)
+
     async def _fail_messages(self, session_id: str) -> None:
         now = self._world.now()
 
@@ -117,7 +124,8 @@ class Teardown:
 
 
 def _begin_end(row: Session) -> Session:
-    return row if row.phase is Phase.ENDING else replace(row, phase=Phase.ENDING)
+    gone = row.phase is Phase.ENDED and row.workspace_state in (WorkspaceState.NONE, WorkspaceState.REMOVED)
+    return row if gone else replace(row, phase=Phase.ENDING)
 
 
 def _ended(row: Session, removal: Removal, failure: Failure | None, now: int) -> Session:

@@ -36,9 +36,10 @@ class Watches:
         """Where the end of an agent is reported; set once while wiring."""
         self._report = sink
 
-    def watch(self, session: Session, process: ProcessId, folder: str) -> None:
+    def watch(self, session: Session, process: ProcessId) -> None:
         """Report the end of `process` as the session's agent; replaces an earlier watch."""
         self.forget(session.id)
+        folder = self._world.settings.launch_folder(session.id, session.launches)
         self._tasks[session.id] = self._world.start(self._until_gone(session.id, process, folder))
 
     def forget(self, session_id: str) -> None:

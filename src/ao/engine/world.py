@@ -11,7 +11,7 @@ from typing import Any
 from ao.model import ids
 from ao.model.errors import AoError
 from ao.model.session import Session
-from ao.ports import Agents, Checkout, Host, Runtime, Terminal, Workspaces
+from ao.ports import Agents, Checkout, Host, ProcessId, Runtime, Terminal, Workspaces
 from ao.store import sessions
 from ao.store.database import Database
 
@@ -83,6 +83,11 @@ class World:
 def terminal_of(session: Session) -> Terminal:
     """The session's terminal."""
     return Terminal(session.server, session.handle)
+
+
+def process_of(session: Session) -> ProcessId | None:
+    """The agent's process as it was last seen."""
+    return ProcessId(session.agent_pid, session.agent_started) if session.agent_pid is not None else None
 
 
 def checkout_of(session: Session) -> Checkout:

@@ -139,6 +139,12 @@ def delete_row(conn: Connection, session_id: str) -> bool:
     return conn.execute("DELETE FROM sessions WHERE id = ?", (session_id,)).rowcount == 1
 
 
+def forget_failed(conn: Connection, session_id: str) -> None:
+    """`delete_row` of a spawn that failed, and its idempotency key: the same request may be made again."""
+    delete_row(conn, session_id)
+    conn.execute("DELETE FROM idempotency WHERE session_id = ?", (session_id,))
+
+
 def active_orchestrator(conn: Connection, project_id: str) -> Session | None:
     """The project's orchestrator in phase seeded to live; there is at most one."""
     return _TABLE.first(
@@ -148,9 +154,12 @@ def active_orchestrator(conn: Connection, project_id: str) -> Session | None:
     )
 
 
-def unfinished(conn: Connection) -> list[Session]:
-    """Every session that isn't `ended`: what a start of the daemon has to look at."""
-    return _TABLE.select(conn, "WHERE phase IN ('seeded', 'workspace', 'launched', 'live', 'ending')" + _IN_ORDER)
+def unfinished(conn: Connection, *, project: str | None = None) -> list[Session]:
+    """Every session that isn't `ended`, of one project if given: what a start of the daemon has to look at."""
+    where = "WHERE phase IN ('seeded', 'workspace', 'launched', 'live', 'ending')"
+    if project is None:
+        return _TABLE.select(conn, where + _IN_ORDER)
+    return _TABLE.select(conn, f"{where} AND project_id = ?{_IN_ORDER}", (project,))
 
 
 def find_idempotent(conn: Connection, key: str) -> tuple[str, Session | None] | None:
