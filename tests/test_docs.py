@@ -10,6 +10,7 @@ import pytest
 
 from ao import config
 from ao.cli import table
+from ao.cli.dispatch import load
 from ao.model.errors import CODES
 from ao.model.project import ProjectConfig
 
@@ -18,6 +19,8 @@ PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.m
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)`")
 COMMAND = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", re.MULTILINE)
+
+INVOCATION = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]* ){1,2})([^`\n]*)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -40,6 +43,17 @@ def test_every_command_exists(page: Path) -> None:
     assert not unknown
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_flag_of_a_command_exists(page: Path) -> None:
+    unknown = {
+        f"{words}: {flag}"
+        for words, rest in INVOCATION.findall(page.read_text())
+        for flag in re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest.partition("#")[0])
+        if flag not in _flags(words.strip())
+    }
+    assert not unknown
+
+
 def test_every_key_of_a_projects_configuration_is_explained() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     missing = [key for key in ProjectConfig.__struct_encode_fields__ if f"`{key}" not in text]
@@ -57,6 +71,13 @@ def test_every_documented_page_is_reachable_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md")}
     assert pages == {page for page in pages if page in readme}
+
+
+def _flags(words: str) -> set[str]:
+    """The flags of the longest command that `words` begin with."""
+    entry = table.find(words.split()[:2]) or table.find(words.split()[:1])
+    options = load(entry).options if entry else ()
+    return {name for option in options for name in option.flags} | {"--help", "-h"}
 
 
 def _is_command(words: str) -> bool:
