@@ -17,6 +17,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No database of examples: the checkout may not be ours to write to.
+settings.register_profile("suite", database=None, deadline=None)
+settings.load_profile("suite")
 
 _MARK = "AO_TEST_RUN"
 _INHERITED_PREFIXES = ("AO_", "GITHUB_", "GH_", "GIT_", "TMUX", "XDG_")
