@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
+GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 
 
 @pytest.fixture

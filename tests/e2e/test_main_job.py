@@ -332,3 +332,25 @@ def test_a_restart_of_the_daemon_keeps_a_queued_message(home: Home) -> None:
     home.start()
     held = home.call("GET", f"/api/v1/sessions/{session['id']}/messages")["messages"]
     assert [(row["id"], row["state"]) for row in held] == [(sent["messageId"], "queued")]
+
+
+def test_the_daemon_stops_cleanly_with_a_stream_open(home: Home) -> None:
+    connection, headers = home.connect()
+    try:
+        connection.request("GET", "/api/v1/events?after=latest", headers=headers)
+        stream = connection.getresponse()
+        assert home.stop() == 0
+        assert stream.read() in (b"", b": alive\n\n")
+    finally:
+        connection.close()
+    assert not (home.path / "running.json").exists()
+    home.start()
+
+
+def test_a_spawn_that_outlasts_its_request_goes_on_and_is_named(home: Home) -> None:
+    home.stop()
+    home.start(AO_REQUEST_TIMEOUT="300ms")
+    home.call("PUT", "/api/v1/projects/demo/config", {"config": {"postCreate": ["sleep 1"]}})
+    body = refused(home, 504, "REQUEST_TIMEOUT", "POST", "/api/v1/sessions", {"projectId": "demo", "harness": "demo"})
+    seen = home.wait(body["details"]["sessionId"], lambda now: now["phase"] in ("live", "ended"))
+    assert seen["phase"] == "live"

@@ -16,6 +16,12 @@ name = "Broken"
 args = ["-c", "echo no licence; exit 3"]
 binary = {names = ["sh"]}
 """
+SLOW = r"""
+name = "Slow starter"
+args = ["-c", "sleep 1; printf 'READY '; head -c 12 >got.new; mv got.new got; exec sleep 60"]
+binary = {names = ["sh"]}
+prompt = {paste = true, ready = ["READY"]}
+"""
 
 
 @pytest.fixture
@@ -24,6 +30,7 @@ async def house() -> AsyncIterator[House]:
     path = Path(tempfile.mkdtemp(prefix="g"))
     (path / "agents").mkdir()
     (path / "agents" / "broken.toml").write_text(BROKEN)
+    (path / "agents" / "slow.toml").write_text(SLOW)
     async with opened(path) as made:
         yield made
     shutil.rmtree(path)

@@ -200,3 +200,33 @@ async def test_forced_cleanup_keeps_a_snapshot_of_everything(house: House) -> No
     ref = house.git("for-each-ref", "--format=%(refname)", f"refs/ao/preserved/{session.id}").splitlines()[0]
     assert house.git("show", f"{ref}:note.txt") == "mine"
     assert (await house.engine.sessions.cleanup("demo")).cleaned == []
+
+
+async def test_a_base_that_cannot_be_fetched_is_a_warning_with_its_age(house: House) -> None:
+    house.git("remote", "add", "origin", str(house.path / "nowhere.git"))
+    house.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    await house.engine.projects.remove("demo")
+    await house.engine.projects.add(str(house.repository), project_id="demo")
+    await house.configure(ProjectConfig(fetch="always"))
+    session = await house.spawn()
+    warnings = " ".join(session.warning_list)
+    assert "fetch" in warnings
+    assert "the base is from less than an hour ago" in warnings
+    await house.configure(ProjectConfig(fetch="never"))
+    assert (await house.spawn()).warning_list == []
+
+
+async def test_a_fetched_base_is_the_one_work_starts_from(house: House) -> None:
+    upstream = house.path / "upstream"
+    shutil.copytree(house.repository, upstream)
+    house.git("remote", "add", "origin", str(upstream))
+    house.git("fetch", "-q", "origin")
+    await house.engine.projects.remove("demo")
+    await house.engine.projects.add(str(house.repository), project_id="demo")
+    (upstream / "newer.txt").write_text("newer\n")
+    house.git("add", ".", where=upstream)
+    house.git("commit", "-q", "-m", "newer", where=upstream)
+    await house.configure(ProjectConfig(fetch="always"))
+    session = await house.spawn()
+    assert session.base_sha == house.git("rev-parse", "HEAD", where=upstream)
+    assert Path(session.workspace_path, "newer.txt").exists()
