@@ -29,7 +29,7 @@ class Engine:
         self.agents = world.agents
         self.sessions = Sessions(world, locks, launcher, teardown)
         self.orchestrators = Orchestrators(world, locks, self.sessions, teardown=teardown, watches=watches)
-        self.messaging = Messaging(world)
+        self.messaging = Messaging(world, watches)
         self.lifecycle = Lifecycle(world, watches, self.messaging)
         self.projects = Projects(world, self.sessions)
         self.views = Views(world)

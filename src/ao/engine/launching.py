@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,10 +16,12 @@ from ao.engine.watching import RECORDED_S, Watches
 from ao.engine.world import World, checkout_of, terminal_of
 from ao.model import prompts
 from ao.model.errors import AoError
+from ao.model.message import Message, MessageSource
 from ao.model.project import Project
 from ao.model.session import Activity, Phase, Session, WorkspaceState, with_warnings
 from ao.ports import AgentContext, AgentLaunch, BranchPlan, Launch, ProcessId
-from ao.store import sessions
+from ao.store import messages, sessions
+from ao.store.database import Connection
 
 START_TIMEOUT_S: Final = 20.0
 """How long a terminal may take to bring the agent's process up."""
@@ -147,21 +151,37 @@ class Launcher:
             live = replace(row, phase=Phase.LIVE, agent_pid=process.pid, agent_started=process.started)
             return with_warnings(live, list(command.warnings))
 
-        session = await world.change(session.id, enliven)
+        self._watches.launched(session.id, command.ready)
+        await world.db.write(lambda conn: self._enliven(conn, session, enliven, command.paste))
         await self._settle(session, process, folder, resume=resume)
         self._watches.watch(session, process)
-        if command.paste:
-            world.start(self._paste(session, command))
         return world.session(session.id)
+
+    def _enliven(self, conn: Connection, session: Session, change: Callable[[Session], Session], prompt: str) -> None:
+        """The agent was seen. A prompt that can't travel on its command line goes to its outbox in the same step: there
+        it survives a crash, waits for the agent's screen and never answers a dialog."""
+        now = self._world.now()
+        sessions.change(conn, session.id, change, now=now)
+        if prompt:
+            message = Message(
+                id=f"msg_{uuid.uuid4().hex}",
+                session_id=session.id,
+                num=0,
+                source=MessageSource.USER,
+                text=prompt,
+                created_at=now,
+                updated_at=now,
+            )
+            messages.add(conn, message)
 
     async def _settle(self, session: Session, process: ProcessId, folder: str, *, resume: bool) -> None:
         """Return once the agent may be believed to run; raise `AGENT_NOT_STARTED` with its last words if it ended."""
+        known = self._world.session(session.id).first_signal_at is not None
+        patience_s = 0.0 if known else RESUME_SETTLE_S if resume else SETTLE_S
         gone = asyncio.ensure_future(self._world.host.exited(process))
         heard = asyncio.ensure_future(self._watches.first_signal(session.id))
         try:
-            await asyncio.wait(
-                {gone, heard}, timeout=RESUME_SETTLE_S if resume else SETTLE_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({gone, heard}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             ended = gone.done()
         finally:
             gone.cancel()
@@ -179,11 +199,6 @@ class Launcher:
             hint="its last output is in details.output; `ao doctor` checks installation and sign-in",
             details={"exitCode": code, "output": screen[-4000:]},
         )
-
-    async def _paste(self, session: Session, command: AgentLaunch) -> None:
-        """Deliver a prompt that can't travel on the command line, once the agent's screen shows that it is ready."""
-        await self._watches.screen_shows(session, command.ready)
-        await self._world.runtime.send(terminal_of(session), command.paste, may_enter=lambda _screen: True)
 
 
 def _launched(row: Session, now: int) -> Session:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from ao.engine.world import World, terminal_of
-from ao.model.session import Activity, Session
+from ao.model.session import Activity, Phase, Session
 from ao.model.signal import Signal
 from ao.ports import ProcessId
 
@@ -30,6 +30,7 @@ class Watches:
         self._world = world
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._heard: dict[str, asyncio.Event] = {}
+        self._fresh: dict[str, tuple[str, ...]] = {}
         self._report: Callable[[str, Signal], Awaitable[object]] | None = None
 
     def report_to(self, sink: Callable[[str, Signal], Awaitable[object]]) -> None:
@@ -38,15 +39,33 @@ class Watches:
 
     def watch(self, session: Session, process: ProcessId) -> None:
         """Report the end of `process` as the session's agent; replaces an earlier watch."""
-        self.forget(session.id)
+        self._end_watch(session.id)
         folder = self._world.settings.launch_folder(session.id, session.launches)
         self._tasks[session.id] = self._world.start(self._until_gone(session.id, process, folder))
 
     def forget(self, session_id: str) -> None:
         """Stop watching; nothing happens when nobody watches."""
+        self._fresh.pop(session_id, None)
+        self._end_watch(session_id)
+
+    def _end_watch(self, session_id: str) -> None:
         task = self._tasks.pop(session_id, None)
         if task is not None:
             task.cancel()
+
+    def launched(self, session_id: str, marks: tuple[str, ...]) -> None:
+        """An agent was just started: nothing is written to it before one of `marks` is on its screen."""
+        self._fresh[session_id] = marks
+
+    def is_fresh(self, session: Session) -> bool:
+        """Whether the agent may not be reading its terminal yet."""
+        return session.id in self._fresh and not _is_at_work(session)
+
+    async def until_ready(self, session: Session) -> None:
+        """Return when the agent reads its terminal: its screen says so, or it has taken a prompt, or it is past its
+        time to start."""
+        await self._screen_shows(session, self._fresh.get(session.id, ()))
+        self._fresh.pop(session.id, None)
 
     def heard(self, session_id: str) -> None:
         """A signal of this session arrived."""
@@ -63,11 +82,14 @@ class Watches:
             if self._heard.get(session_id) is event:
                 del self._heard[session_id]
 
-    async def screen_shows(self, session: Session, marks: tuple[str, ...]) -> bool:
+    async def _screen_shows(self, session: Session, marks: tuple[str, ...]) -> bool:
         """Wait until one of `marks` stands on two equal screens in a row; False when it didn't in time."""
         before = ""
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
         while asyncio.get_running_loop().time() < deadline:
+            row = self._world.session(session.id)
+            if row.phase is not Phase.LIVE or _is_at_work(row):
+                return True
             screen = await self._world.runtime.capture(terminal_of(session), lines=80)
             if screen and screen == before and (not marks or any(mark in screen for mark in marks)):
                 return True
@@ -82,3 +104,8 @@ class Watches:
         log.info("agent exited", extra={"session": session_id, "exit_code": code})
         if self._report is not None:
             await self._report(session_id, Signal(event="process-exited", state=Activity.EXITED, exit_code=code))
+
+
+def _is_at_work(session: Session) -> bool:
+    """Whether its agent has told of more than its start."""
+    return session.activity_source != "spawn"

@@ -19,11 +19,7 @@ def add(conn: Connection, message: Message) -> tuple[Message, bool]:
     LookupError when there is no such session.
     """
     if message.idempotency_key:
-        existing = _TABLE.first(
-            conn,
-            "WHERE session_id = ? AND idempotency_key = ? AND idempotency_key <> ''",
-            (message.session_id, message.idempotency_key),
-        )
+        existing = by_key(conn, message.session_id, message.idempotency_key)
         if existing is not None:
             return existing, False
     row = conn.execute(
@@ -40,6 +36,12 @@ def add(conn: Connection, message: Message) -> tuple[Message, bool]:
 def get(conn: Connection, message_id: str) -> Message | None:
     """The message, None when there is none."""
     return _TABLE.first(conn, "WHERE id = ?", (message_id,))
+
+
+def by_key(conn: Connection, session_id: str, key: str) -> Message | None:
+    """The session's message with this non-empty idempotency key."""
+    rest = "WHERE session_id = ? AND idempotency_key = ? AND idempotency_key <> ''"
+    return _TABLE.first(conn, rest, (session_id, key))
 
 
 def of_session(conn: Connection, session_id: str, limit: int = 100) -> list[Message]:
