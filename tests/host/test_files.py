@@ -168,3 +168,9 @@ async def test_p10_two_hundred_waiters_share_one_descriptor_and_close_it(host: L
         for number in range(200):
             (tmp_path / str(number) / "f").write_text("x")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_place_that_cannot_be_looked_at_has_no_stamp(host: LocalHost, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert host.stamp([str(tmp_path / "a" / "x")]) == (None,)

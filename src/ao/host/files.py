@@ -77,7 +77,7 @@ def _is_program(path: str) -> bool:
 def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
         facts = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # absent, or somewhere we may not look: PATH may name folders of other users
         return None
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
