@@ -1,8 +1,8 @@
 """The daemon: wiring only. Who is built from what, in which order things start, and in which they stop.
 
-Start: lock, store, collaborators, engine; recovery to its end; socket; run file; serve. Stop: no new requests, streams
-closed, running requests drained, tasks cancelled (what they had begun is finished or undone at the next start), store
-closed, run file removed, lock released. Agents are never touched by either.
+Start: locks, store, collaborators, engine; socket; recovery to its end; run file; serve. Stop: run file removed, no new
+requests, streams closed, running requests drained, tasks cancelled (what they had begun is finished or undone at the
+next start), tmux let go, store closed, locks released. Agents are never touched by either.
 """
 
 from __future__ import annotations
@@ -70,16 +70,17 @@ class Daemon:
         """Serve until `stop`. Raises AoError when it can't start; then nothing is left behind."""
         config = self._config
         async with AsyncExitStack() as stack:
-            lock = lock_data_dir(config.data_dir)
-            stack.callback(os.close, lock)
+            stack.callback(os.close, lock_data_dir(config.data_dir))
+            stack.callback(os.close, lock_run_file(config.run_file))
             db = self._parts.database(os.path.join(config.data_dir, "ao.db"), on_commit=self._on_commit)
             stack.push_async_callback(db.close)
             feed = Feed(head=db.revision)
             self._committed.append(feed.publish)
-            group = await stack.enter_async_context(_Tasks())
             host = self._parts.host(self._environ)
             runtime = Tmux(host, data_dir=config.data_dir)
             stack.push_async_callback(runtime.shut)
+            # Ended before the runtime is let go: a spawn under way would start what nobody then ends.
+            group = await stack.enter_async_context(_Tasks())
             secrets = access.ensure_secrets(config.data_dir)
             world = self._world(db, host, runtime, group.start, secrets)
             engine = Engine(world)
@@ -159,9 +160,10 @@ class _Tasks:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # what ends may start something in its last moment
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `work` as a task of this group."""
@@ -183,7 +185,21 @@ def lock_data_dir(data_dir: str) -> int:
     """
     os.makedirs(data_dir, mode=0o700, exist_ok=True)
     os.chmod(data_dir, 0o700)
-    descriptor = os.open(os.path.join(data_dir, "daemon.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return _lock(os.path.join(data_dir, "daemon.lock"), what=data_dir, setting="AO_DATA_DIR names another data folder")
+
+
+def lock_run_file(run_file: str) -> int:
+    """Hold the run file for this process's life, by a lock beside it; the descriptor of the lock.
+
+    Raises `DAEMON_ALREADY_RUNNING` when a daemon with other data holds it: whoever finds a daemon by that file must
+    not be sent to another one.
+    """
+    os.makedirs(os.path.dirname(run_file), mode=0o700, exist_ok=True)
+    return _lock(f"{run_file}.lock", what=run_file, setting="AO_RUN_FILE names another run file")
+
+
+def _lock(path: str, *, what: str, setting: str) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,8 +207,8 @@ def lock_data_dir(data_dir: str) -> int:
         os.close(descriptor)
         raise AoError(
             "DAEMON_ALREADY_RUNNING",
-            f"daemon already running ({holder}) on {data_dir}; refusing to start",
-            hint="`ao status` shows it; `ao stop` ends it; AO_DATA_DIR names another data folder",
+            f"daemon already running ({holder}) on {what}; refusing to start",
+            hint=f"`ao status` shows it; `ao stop` ends it; {setting}",
         ) from None
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"pid {os.getpid()}\n".encode(), 0)
@@ -208,7 +224,10 @@ def ao_program() -> str:
 async def _prune_for_ever(db: Database, now: Callable[[], int]) -> None:
     """Keep the change log and the idempotency keys within their bounds, at start and then hourly."""
     while True:
-        await db.write(_pruner(now() - KEEP_MS))
+        try:
+            await db.write(_pruner(now() - KEEP_MS))
+        except AoError as error:  # a full disk: perhaps not in an hour
+            log.warning("nothing pruned", extra={"code": error.code, "cause": error.message})
         await asyncio.sleep(PRUNE_EVERY_S)
 
 
@@ -237,13 +256,26 @@ async def serve(config: Config, environ: Mapping[str, str], parts: Parts | None 
         watcher = asyncio.PidfdChildWatcher()
         watcher.attach_loop(asyncio.get_running_loop())
         asyncio.set_child_watcher(watcher)
-    # A folder of our own: the one it was started in may be removed while it runs.
-    os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
-    os.chdir(config.data_dir)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
-    await daemon.run()
+    try:
+        # A folder of our own: the one it was started in may be removed while it runs.
+        os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
+        os.chdir(config.data_dir)
+        await daemon.run()
+    except OSError as error:
+        raise _unusable(config, error) from error
+
+
+def _unusable(config: Config, error: OSError) -> AoError:
+    """A folder of ours that can't be made or written, told as what a person can change."""
+    return AoError(
+        "CONFIG_INVALID",
+        f"{error.filename or config.data_dir}: {error.strerror or error}",
+        hint=f"the data folder {config.data_dir} and the run file {config.run_file} must be writable by this user, "
+        "with room on their disk; AO_DATA_DIR and AO_RUN_FILE move them",
+    )
 
 
 def main() -> int:

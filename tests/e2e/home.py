@@ -144,9 +144,6 @@ class Home:
         for session in self.sessions(active="true"):
             self.call("POST", f"/api/v1/sessions/{session['id']}/kill?force=true")
         self.stop()
-        socket = self.tmux_socket()
-        if socket is not None:
-            subprocess.run(["tmux", "-S", socket, "kill-server"], env=self.environ, capture_output=True, check=False)
 
     def tmux_socket(self) -> str | None:
         """The socket of this home's tmux server, wherever its length put it."""

@@ -7,6 +7,7 @@ or a person wrote is still there.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -59,6 +60,7 @@ class Sweep:
 
     def close(self) -> None:
         self.home.close()
+        assert tmux_processes(self.home) == []
         shutil.rmtree(self.home.path)
 
 
@@ -81,6 +83,18 @@ def terminals(home: Home) -> set[str]:
         ["tmux", "-S", socket, "list-sessions", "-F", "#{session_name}"], capture_output=True, text=True, check=False
     )
     return {name for name in done.stdout.split() if name.startswith("demo-")}
+
+
+def tmux_processes(home: Home) -> list[str]:
+    """Servers and clients of this home's tmux that still run, whatever becomes of their socket."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if words[0] == b"tmux" and any(os.fsencode(home.data) in word for word in words):
+                    found.append(b" ".join(words).decode(errors="replace"))
+    return found
 
 
 def owner(pid: int) -> str:
@@ -154,5 +168,29 @@ def test_a_restore_killed_between_any_two_effects_loses_no_file(scratch: Path) -
             sweep.close()
         if not died:
             assert at > 5
+            return
+    raise AssertionError("the sweep never ended")
+
+
+@pytest.mark.timeout(600)
+def test_a_replacement_killed_between_any_two_effects_leaves_exactly_one_orchestrator(scratch: Path) -> None:
+    body = {"projectId": "demo", "harness": "demo"}
+    for at in range(1, MOST):
+        sweep = Sweep(scratch / str(at), at, "before")
+        try:
+            old = sweep.home.call("POST", "/api/v1/orchestrators", body)["session"]
+            note = Path(old["workspacePath"]) / "note.txt"
+            note.write_text("not to be lost\n")
+            died = sweep.strike("POST", "/api/v1/orchestrators", {**body, "clean": True})
+            rows = sweep.settle()
+            assert [row["phase"] for row in rows].count("live") == 1
+            assert note.read_text() == "not to be lost\n"
+            again = sweep.home.call("POST", "/api/v1/orchestrators", body)["session"]
+            assert again["phase"] == "live"
+            assert [again["id"]] == [row["id"] for row in rows if row["phase"] == "live"]
+        finally:
+            sweep.close()
+        if not died:
+            assert at > 8
             return
     raise AssertionError("the sweep never ended")

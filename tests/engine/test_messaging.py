@@ -56,7 +56,8 @@ async def test_a_prompt_that_must_be_typed_waits_in_the_outbox_for_the_agents_sc
     found = await settled(house, session.id, lambda rows: states(rows) == [MessageState.SENT])
     assert found[0].attempts == 1
     got = await house.engine.world.host.await_file(os.path.join(session.workspace_path, "got"), timeout_s=10)
-    assert got and found[0].text.encode().startswith(got)
+    assert got
+    assert found[0].text.encode().startswith(got)
     assert found[0].text.endswith("one\ntwo\nxxx")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +137,47 @@ async def test_p7_attempts_to_reconnect_are_bounded(room: Room, monkeypatch: pyt
     finally:
         os.kill(server.pid, signal.SIGCONT)
     assert 1 <= connects <= 2
+
+
+def _leave_a_client_stuck(room: Room) -> int:
+    """Do what a daemon killed in the middle of a reply does: a control client whose output nobody takes any more. tmux
+    then waits for ever to hand the rest over. Returns its pid; it is this process's child."""
+    argv = ["tmux", "-S", room.socket(), "-N", "-C", "attach-session", "-t", "=ao~holder", "-f", "no-output"]
+    client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert client.stdin
+    assert client.stdout
+    client.stdout.readline()
+    client.stdin.write(b"show-options -g\n" * 500)
+    client.stdin.flush()
+    client.stdout.readline()
+    client.stdout.close()
+    client.stdin.close()
+    client.returncode = 0  # whoever ends it reaps it, not this object
+    return client.pid
+
+
+async def test_p5_a_client_stuck_by_a_killed_daemon_keeps_no_server_from_ending(room: Room) -> None:
+    await room.run("p-1", "sleep", "60")
+    server = await _server(room)
+    stuck = await asyncio.to_thread(_leave_a_client_stuck, room)
+    await room.runtime.close(ONE)
+    try:
+        await room.another_runtime().shut()
+        async with asyncio.timeout(10):
+            await room.host.exited(server)
+        assert room.host.identify(stuck) is None
+    finally:
+        if room.host.identify(stuck):
+            os.kill(stuck, signal.SIGKILL)
+        await asyncio.to_thread(os.waitpid, stuck, 0)
+
+
+async def test_p5_an_empty_server_of_a_daemon_that_was_killed_is_ended_by_the_next(room: Room) -> None:
+    await room.run("p-1", "sleep", "60")
+    server = await _server(room)
+    await room.runtime.close(ONE)
+    Path(room.data_dir, "tmux", "0.process").unlink()
+    await room.another_runtime().shut()
+    async with asyncio.timeout(10):
+        await room.host.exited(server)
+    assert not Path(room.socket()).exists()

@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 from ao.model.change import Change
+from ao.model.errors import AoError
 from ao.store import changes, projects, sessions
 from ao.store.database import Connection, Database
 from tests.store.seeds import new_session, project, seeded
@@ -165,8 +166,10 @@ async def test_stop_iteration_from_a_write_reaches_its_caller(database: Database
 async def test_a_full_disk_fails_the_write_and_the_store_goes_on(database: Database) -> None:
     pages = await database.write(lambda conn: conn.execute("PRAGMA page_count").fetchone()[0])
     await database.write(lambda conn: conn.execute(f"PRAGMA max_page_count={pages + 2}").fetchall())
-    with pytest.raises(sqlite3.Error, match="full"):
+    with pytest.raises(AoError, match="full") as caught:
         await database.write(lambda conn: conn.execute("INSERT INTO meta VALUES ('big', ?)", ("x" * 500_000,)))
+    assert (caught.value.code, caught.value.status) == ("STORE_UNAVAILABLE", 503)
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
     await database.write(lambda conn: conn.execute("PRAGMA max_page_count=1000000").fetchall())
     assert (await seeded(database)).num == 1
     assert database.read.execute("SELECT count(*) FROM meta").fetchone() == (0,)

@@ -1,13 +1,14 @@
 """One private tmux server: started when the first terminal needs it, spoken to over one control connection.
 
 The server is started by a command of its own (never as a side effect of a session), with an empty environment, no
-configuration file and every option that matters pinned, and it stays when it is empty until the daemon
-lets go of it. It lives in the cgroup of the
-daemon that started it: where a service manager ends user sessions at logout (systemd without lingering), it ends with
-them; nothing here can prevent that, so the documentation says it.
+configuration file and every option that matters pinned, and it stays when it is empty until the daemon lets go of it.
+It lives in the cgroup of the daemon that started it: where a service manager ends user sessions at logout (systemd
+without lingering), it ends with them; nothing here can prevent that, so the documentation says it.
 
 The control client is attached to a holder session whose only pane is dead, and asks for no output: idle terminals
-cause no wake-ups. The holder's name has a character that no session's handle may have.
+cause no wake-ups. The holder's name has a character that no session's handle may have. A control client whose daemon
+was killed with a reply under way stays for ever (tmux waits to hand the rest over), and a server with such a client
+never ends: the next daemon ends it first.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ _OPTIONS: Final = (
     ("-gw", "window-size", "latest"),
 )
 
+# The server's process, then those of all clients on the holder.
+_CLIENTS: Final = (
+    *("display-message", "-p", "#{pid}", ";"),
+    *("list-clients", "-t", f"={HOLDER}", "-F", "#{client_pid}"),
+)
+
 T = TypeVar("T")
 
 
@@ -87,6 +94,7 @@ class Server:
         self._failures = 0
         self._not_before = 0.0
         self._trouble = ""
+        self._is_known = False
 
     def argv(self, *arguments: str) -> list[str]:
         """A tmux command line for this server; it never starts one."""
@@ -109,23 +117,44 @@ class Server:
         """Let go of the server. One that holds a terminal lives on; an empty one is ended, so that nothing is left."""
         async with self._lock:
             await self._drop()
+            self._is_known = False
             if self._host.stamp([self.socket]) == (None,):
                 return
             # A dot for each session, the holder's own among them. The server itself looks and ends, so that no terminal
             # can open in between.
             words = ("if-shell", "-F", "-t", f"={HOLDER}:", "#{==:#{S:.},.}", "kill-server", "display-message -p kept")
             with contextlib.suppress(CommandTimeoutError, FileNotFoundError):
+                found = await self._host.run(self.argv(*_CLIENTS), timeout_s=2)
+                process = await self._note_process(found.out)
                 answer = await self._host.run(self.argv(*words), timeout_s=2)
-                if answer.code == 0 and "kept" not in answer.out:
-                    await self._await_end()
+                if answer.code == 0 and "kept" not in answer.out and process is not None:
+                    await self._await_end(process)
 
-    async def _await_end(self) -> None:
-        """The process of an ended server may outlive its socket a little; a new server must not meet it."""
-        process = await self._recorded()
-        if process is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_END_S):
-                    await self._host.exited(process)
+    async def _await_end(self, process: ProcessId) -> None:
+        """The process of an ended server may outlive its listening a little; a new server must not meet it. tmux leaves
+        the socket's file, and a folder outside the data directory would stay for it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_S):
+                await self._host.exited(process)
+        if self._host.identify(process.pid) == process:
+            return
+        await self._host.remove_tree(self.socket)
+        folder = os.path.dirname(self.socket)
+        if os.path.basename(folder).startswith("ao-") and not await self._host.list_dir(folder):
+            await self._host.remove_tree(folder)
+
+    async def _note_process(self, answer: str, *, own: str = "") -> ProcessId | None:
+        """From what `_CLIENTS` said: the server's process, recorded if the daemon that started it couldn't any more.
+        Clients on the holder but `own` were left by daemons that were killed; they are ended."""
+        lines = answer.split()
+        process = self._host.identify(int(lines[0])) if lines and lines[0].isdigit() else None
+        if process and await self._recorded() != process:
+            await self._host.write_private(self._record, f"{process.pid} {process.started}\n".encode())
+        for pid in lines[1:]:
+            stray = self._host.identify(int(pid)) if pid.isdigit() and pid != own else None
+            if stray:
+                await self._host.kill(stray, {}, grace_s=0.0)
+        return process
 
     async def _recorded(self) -> ProcessId | None:
         words = (await self._host.read(self._record) or b"").decode(errors="replace").split()
@@ -197,10 +226,20 @@ class Server:
             raise missing() from error
         try:
             await control.greet()
+            if not self._is_known:
+                await self._meet(control)
         except BaseException:
             await control.close()
             raise
         return control
+
+    async def _meet(self, control: Control) -> None:
+        """Once for each server and daemon: see who is there."""
+        own = await control.ask("display-message -p '#{client_pid}'")
+        server = await control.ask("display-message -p '#{pid}'")
+        clients = await control.ask(f"list-clients -t ={HOLDER} -F '#{{client_pid}}'")
+        await self._note_process("\n".join([*server, *clients]), own="".join(own))
+        self._is_known = True
 
     async def _repair(self) -> bool:
         """After a refused control client: give a server that lost its holder (a person can close it) a new one, and

@@ -195,7 +195,9 @@ class Tmux:
         return self._server(terminal.server).argv("attach-session", *viewer, "-t", f"={terminal.handle}")
 
     async def shut(self) -> None:
-        """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended."""
+        """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended, also when only a
+        daemon that was killed ever spoke to it."""
+        self._server(0)
         for server in self._servers.values():
             await server.close()
 

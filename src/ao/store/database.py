@@ -9,6 +9,7 @@ also sees `revision` and the feed beyond it. While nothing is written the thread
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import sqlite3
@@ -45,6 +46,9 @@ class _Job:
             return
         if self.error is None:
             self.future.set_result(self.value)
+        elif isinstance(self.error, sqlite3.OperationalError) and (trouble := migrate.unavailable(self.error)):
+            trouble.__cause__ = self.error
+            self.future.set_exception(trouble)
         elif isinstance(self.error, StopIteration):
             # A future refuses it: it would end the generator that awaits.
             self.future.set_exception(RuntimeError("the write raised StopIteration"))
@@ -104,7 +108,8 @@ class Database:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in the writer's transaction; its result once that is durable.
 
-        What `fn` raises is raised here, and what it wrote is undone; its neighbours in the transaction aren't touched.
+        Raises `STORE_UNAVAILABLE` when the disk is full or fails. What `fn` raises is raised here, and what it wrote is
+        undone; its neighbours in the transaction aren't touched.
         `fn` runs in another thread: it must be pure but for its statements, and begin or end no transaction. Cancelling
         the caller doesn't stop the write. Raises RuntimeError after `close`.
         """
@@ -157,7 +162,8 @@ class Database:
             conn.execute("COMMIT")
         except sqlite3.Error as error:
             if conn.in_transaction:
-                conn.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # the disk may not even allow that; the next BEGIN tells
+                    conn.execute("ROLLBACK")
             for job in group:
                 job.error = job.error or error
             return []

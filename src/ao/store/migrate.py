@@ -59,7 +59,10 @@ def prepare(path: str, migrations: Sequence[Migration]) -> sqlite3.Connection:
     """
     if not os.path.lexists(path):
         _refuse_if_lost(path)
-        _create(path, migrations)
+        try:
+            _create(path, migrations)
+        except sqlite3.OperationalError as error:
+            raise unavailable(error) or error from error
     try:
         conn = _connect(path)
     except (sqlite3.DatabaseError, OSError) as error:
@@ -69,8 +72,8 @@ def prepare(path: str, migrations: Sequence[Migration]) -> sqlite3.Connection:
         _leave_mark(path)
     except sqlite3.DatabaseError as error:
         conn.close()
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname in ("SQLITE_BUSY", "SQLITE_FULL"):
-            raise
+        if isinstance(error, sqlite3.OperationalError) and (trouble := unavailable(error)):
+            raise trouble from error
         raise _damaged(path, str(error)) from error
     except BaseException:
         conn.close()
@@ -233,6 +236,18 @@ def _refuse_if_lost(path: str) -> None:
             hint=f"put it back, or one of the backups: {_listing(path)}; "
             f"to start anew, move {os.path.dirname(path)} away",
         )
+
+
+def unavailable(error: sqlite3.OperationalError) -> AoError | None:
+    """`STORE_UNAVAILABLE` when the machine and not the file is at fault (result codes: sqlite.org/rescode.html)."""
+    name = getattr(error, "sqlite_errorname", "")
+    if not name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")):
+        return None
+    return AoError(
+        "STORE_UNAVAILABLE",
+        f"the store can't be written: {error}",
+        hint="make room on the disk of the data folder and see that it is writable; nothing was lost",
+    )
 
 
 def _damaged(path: str, reason: str) -> AoError:

@@ -98,7 +98,9 @@ class Git:
         except CommandTimeoutError as exc:
             raise GitError(command, f"took longer than {timeout_s:g} s", code=None) from exc
         except FileNotFoundError as exc:
-            raise AoError("WORKSPACE_FAILED", "git was not found", hint="install git") from exc
+            raise AoError(
+                "RUNTIME_PREREQUISITE_MISSING", "git is not installed", hint="install git, e.g. apt install git"
+            ) from exc
         if done.cut:
             raise GitError(command, "its output is too long to be trusted", code=done.code)
         return done
