@@ -142,7 +142,8 @@ class Conversation:
         if not self.path:
             return
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        with open(self.path, "a", encoding="utf-8", errors="replace") as file:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with open(descriptor, "a", encoding="utf-8", errors="replace") as file:
             file.write(json.dumps({"task": task}) + "\n")
 
 

@@ -57,7 +57,7 @@ _ao_shell={shlex.quote(launch.env.get("SHELL", ""))}
 unset {" ".join(_TERMINAL)}
 {exports}\
 _ao_ended() {{
-  printf '%s\\n' "$1" >"$_ao_folder/{EXIT}"
+  (umask 077; printf '%s\\n' "$1" >"$_ao_folder/{EXIT}")
   trap - INT QUIT
   printf '{_SCREEN_RESET}\\n'
   stty sane 2>/dev/null
@@ -68,13 +68,13 @@ _ao_ended() {{
 trap : INT QUIT
 cd -- {cwd} || {{
   cd /
-  printf '0\\n' >"$_ao_folder/{PID}"
+  (umask 077; printf '0\\n' >"$_ao_folder/{PID}")
   _ao_ended {CWD_MISSING} "the agent was not started: its working directory is missing"
 }}
 unset OLDPWD
 (
   read -r _ao_pid _ao_rest </proc/self/stat
-  printf '%s\\n' "$_ao_pid" >"$_ao_folder/{PID}"
+  (umask 077; printf '%s\\n' "$_ao_pid" >"$_ao_folder/{PID}")
   exec {command}
 )
 _ao_code=$?
