@@ -8,6 +8,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,7 @@ async def test_a_boot_resends_no_users_message_and_each_nudge_once_marked(house:
             created_at=1,
             updated_at=1,
         )
-        await house.engine.world.db.write(lambda conn, row=row: messages.add(conn, row))
+        await house.engine.world.db.write(partial(messages.add, message=row))
     for _ in range(2):
         await house.engine.messaging.resume()
     found = house.engine.messaging.list(session.id)
