@@ -7,7 +7,6 @@ or a person wrote is still there.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -87,14 +86,15 @@ def terminals(home: Home) -> set[str]:
 
 def tmux_processes(home: Home) -> list[str]:
     """Servers and clients of this home's tmux that still run, whatever becomes of their socket."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if words[0] == b"tmux" and any(os.fsencode(home.data) in word for word in words):
-                    found.append(b" ".join(words).decode(errors="replace"))
-    return found
+    found = [command_line(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [line for line in found if line.startswith("tmux ") and str(home.data) in line]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def owner(pid: int) -> str:
@@ -172,8 +172,11 @@ def test_a_restore_killed_between_any_two_effects_loses_no_file(scratch: Path) -
     raise AssertionError("the sweep never ended")
 
 
+@pytest.mark.parametrize("commands", [[], ["exit 7"]], ids=["succeeds", "fails"])
 @pytest.mark.timeout(600)
-def test_a_replacement_killed_between_any_two_effects_leaves_exactly_one_orchestrator(scratch: Path) -> None:
+def test_a_replacement_killed_between_any_two_effects_leaves_exactly_one_orchestrator(
+    scratch: Path, commands: list[str]
+) -> None:
     body = {"projectId": "demo", "harness": "demo"}
     for at in range(1, MOST):
         sweep = Sweep(scratch / str(at), at, "before")
@@ -181,13 +184,16 @@ def test_a_replacement_killed_between_any_two_effects_leaves_exactly_one_orchest
             old = sweep.home.call("POST", "/api/v1/orchestrators", body)["session"]
             note = Path(old["workspacePath"]) / "note.txt"
             note.write_text("not to be lost\n")
+            sweep.home.call("PUT", "/api/v1/projects/demo/config", {"config": {"postCreate": commands}})
             died = sweep.strike("POST", "/api/v1/orchestrators", {**body, "clean": True})
             rows = sweep.settle()
-            assert [row["phase"] for row in rows].count("live") == 1
+            living = [row["id"] for row in rows if row["phase"] == "live"]
+            assert len(living) == 1
+            assert living == [old["id"]] or not commands
             assert note.read_text() == "not to be lost\n"
             again = sweep.home.call("POST", "/api/v1/orchestrators", body)["session"]
             assert again["phase"] == "live"
-            assert [again["id"]] == [row["id"] for row in rows if row["phase"] == "live"]
+            assert [again["id"]] == living
         finally:
             sweep.close()
         if not died:

@@ -102,24 +102,29 @@ class Orchestrators:
         async with self._locks.preempt(new.replaces):
             try:
                 session = await self._sessions.climb(new, prepared, keep_row=keep_row)
-            except AoError:
+            except AoError as error:
                 await self._give_back(new)
+                if error.code != "SPAWN_CANCELLED":
+                    await self._sessions.forget(await self._teardown.run(new))
                 raise
             if session.is_terminated:
                 await self._give_back(new)
             else:
-                await self._end_replaced(new.replaces)
+                await self._end_replaced(session)
             return session
 
     async def _give_back(self, new: Session) -> None:
-        """After a failed or cancelled replacement, once whoever cancelled it has ended it."""
+        """After a failed or cancelled replacement, once whoever cancelled it has ended it. Until then its row stays:
+        it tells a boot in between that the old one isn't to go."""
         async with self._locks.hold(new.id):
             await self.undo_replacement(new.replaces)
 
-    async def _end_replaced(self, old_id: str) -> None:
+    async def _end_replaced(self, new: Session) -> None:
         """The new one lives whatever comes of this: what can't be ended now stays `ending`, for kill or the next
         boot."""
+        old_id = new.replaces
         old = self._world.session(old_id)
+        await self._world.change(new.id, lambda row: replace(row, replaces=""))
         if old.phase is not Phase.ENDING:
             return
         try:
@@ -134,9 +139,17 @@ class Orchestrators:
         if old.phase is not Phase.ENDING:
             return
         process = process_of(old)
+        now = self._world.now()
+
+        def give_back(conn: Connection) -> None:
+            new = sessions.replacement_of(conn, old_id)
+            if new is not None:
+                sessions.change(conn, new.id, lambda row: replace(row, replaces=""), now=now)
+            sessions.change(conn, old_id, lambda row: replace(row, phase=Phase.LIVE), now=now)
+
         try:
             if process is not None:
-                await self._world.change(old_id, lambda row: replace(row, phase=Phase.LIVE))
+                await self._world.db.write(give_back)
         except sessions.OrchestratorExists:
             process = None
         if process is None:

@@ -66,9 +66,17 @@ class Recovery:
         if row.phase in STARTING:
             await self._settle_started(row)
         elif row.phase is Phase.ENDING:
-            await self._teardown.run(row)
+            await self._settle_ending(row)
         elif row.phase is Phase.LIVE:
             await self._adopt(row, process_of(row))
+
+    async def _settle_ending(self, row: Session) -> None:
+        """Finish it, unless it was ending for the sake of an orchestrator that then failed."""
+        rival = sessions.replacement_of(self._world.db.read, row.id)
+        if rival is not None and rival.is_terminated:
+            await self._orchestrators.undo_replacement(row.id)
+        else:
+            await self._teardown.run(row)
 
     async def _settle_started(self, row: Session) -> None:
         process = await self._launched_agent(row) if row.phase is Phase.LAUNCHED else None

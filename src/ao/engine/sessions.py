@@ -216,8 +216,13 @@ class Sessions:
             return
         outcome = await self._teardown.run(row, failure=failure_row(error))
         log.warning("spawn given up", extra={"session": session_id, "code": error.code})
-        if not keep_row and outcome.removal.removed and not outcome.removal.branch_kept:
-            await self._world.db.write(lambda conn: sessions.forget_failed(conn, session_id))
+        if not keep_row and not row.replaces:
+            await self.forget(outcome)
+
+    async def forget(self, outcome: Outcome) -> None:
+        """Drop the row of a spawn that failed and left nothing."""
+        if outcome.removal.removed and not outcome.removal.branch_kept:
+            await self._world.db.write(lambda conn: sessions.forget_failed(conn, outcome.session.id))
 
     async def _kill(self, session_id: str, *, force: bool, agent_gone: Callable[[], None]) -> Outcome:
         async with self._locks.preempt(session_id):

@@ -154,6 +154,11 @@ def active_orchestrator(conn: Connection, project_id: str) -> Session | None:
     )
 
 
+def replacement_of(conn: Connection, session_id: str) -> Session | None:
+    """The orchestrator that was to take this one's place, as long as it isn't settled which of the two stays."""
+    return _TABLE.first(conn, "WHERE replaces = ? ORDER BY num DESC LIMIT 1", (session_id,))
+
+
 def unfinished(conn: Connection, *, project: str | None = None) -> list[Session]:
     """Every session that isn't `ended`, of one project if given: what a start of the daemon has to look at."""
     where = "WHERE phase IN ('seeded', 'workspace', 'launched', 'live', 'ending')"
