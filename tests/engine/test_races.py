@@ -165,3 +165,50 @@ async def test_cleanup_takes_up_a_teardown_that_could_not_be_finished(house: Hou
     cleaned = await house.engine.sessions.cleanup("demo")
     assert cleaned.cleaned == [session.id]
     assert house.engine.sessions.get(session.id).phase is Phase.ENDED
+
+
+async def test_two_spawns_that_ask_for_the_same_new_branch_are_one_session_and_one_refusal(house: House) -> None:
+    outcomes = await asyncio.gather(*(house.spawn(branch="feature") for _ in range(2)), return_exceptions=True)
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, AoError)]
+    assert [error.code for error in refusals] == ["BRANCH_CHECKED_OUT_ELSEWHERE"]
+    assert [facts.session.branch for facts in house.engine.views.list()] == ["feature"]
+
+
+async def test_a_late_failure_keeps_the_end_of_the_commands_output(house: House) -> None:
+    await house.configure(ProjectConfig(post_create=["echo early; for i in 1 2 3; do echo why $i; done; exit 7"]))
+    request = SpawnRequest(project_id="demo", agent="demo")
+    session = await house.engine.sessions.spawn(request, wait="seeded")
+    failed = await house.until(session.id, lambda row: row.phase is Phase.ENDED)
+    assert failed.failure_code == "POST_CREATE_FAILED"
+    assert failed.failure_hint.endswith("why 1\nwhy 2\nwhy 3")
+
+
+async def test_a_clock_set_back_does_not_lengthen_post_create_commands(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.configure(ProjectConfig(post_create=["true", "sleep 60"], post_create_timeout=1))
+    world = house.engine.world
+    run, now = world.host.run, world.now
+    behind = 0
+
+    async def set_back(argv: Any, **options: Any) -> Any:
+        nonlocal behind
+        if argv[-1] == "true":
+            behind = 3_600_000
+        return await run(argv, **options)
+
+    monkeypatch.setattr(world.host, "run", set_back)
+    object.__setattr__(world, "now", lambda: now() - behind)
+    async with asyncio.timeout(20):
+        await refused("POST_CREATE_FAILED", house.spawn())
+    assert behind
+
+
+async def test_a_repository_whose_path_can_not_be_followed_is_told_and_not_an_internal_error(house: House) -> None:
+    moved = house.path / "moved"
+    house.repository.rename(moved)
+    house.repository.symlink_to(house.repository)
+    await refused("PROJECT_NOT_RESOLVABLE", house.spawn())
+    house.repository.unlink()
+    moved.rename(house.repository)
+    assert (await house.spawn()).phase is Phase.LIVE

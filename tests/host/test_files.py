@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ao.host import LocalHost
+from ao.host.watch import FolderWatch
 
 
 def _program(path: Path, mode: int = 0o755) -> Path:
@@ -174,3 +178,20 @@ def test_a_place_that_cannot_be_looked_at_has_no_stamp(host: LocalHost, tmp_path
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert host.stamp([str(tmp_path / "a" / "x")]) == (None,)
+
+
+async def test_a_file_is_awaited_also_when_inotify_is_used_up(
+    host: LocalHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def used_up(_self: FolderWatch, folder: str) -> Iterator[asyncio.Event]:
+        raise OSError(errno.EMFILE, "Too many open files", folder)
+        yield asyncio.Event()
+
+    monkeypatch.setattr(FolderWatch, "watch", used_up)
+    waiting = asyncio.ensure_future(host.await_file(str(tmp_path / "f"), timeout_s=10))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    (tmp_path / "f").write_text("here")
+    assert await waiting == b"here"
+    assert await host.await_file(str(tmp_path / "never"), timeout_s=0.05) is None

@@ -27,6 +27,8 @@ START_TIMEOUT_S: Final = 20.0
 """How long a terminal may take to bring the agent's process up."""
 SETTLE_S: Final = 0.2
 """A program that ends within this time never really started."""
+KEPT_LINES: Final = 10
+KEPT_CHARACTERS: Final = 1_000
 RESUME_SETTLE_S: Final = 5.0
 """A resumed conversation that is refused ends within this time; the first hook shortens the wait."""
 
@@ -59,7 +61,12 @@ class Launcher:
             return with_warnings(planned, list(plan.warnings))
 
         session = await self._world.change(session.id, enter)
-        await self._world.workspaces.create(plan, checkout_of(session))
+        try:
+            await self._world.workspaces.create(plan, checkout_of(session))
+        except AoError as error:
+            if error.code == "BRANCH_CHECKED_OUT_ELSEWHERE":  # another session was quicker: the branch is its own
+                await self._world.change(session.id, lambda row: replace(row, branch_created=False))
+            raise
         return await provision(self._world, session, project)
 
     async def launch(self, session: Session, project: Project, *, resume: bool) -> Session:
@@ -249,5 +256,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failure_row(error: AoError) -> Failure:
-    """The part of an error that a row keeps."""
-    return Failure(code=error.code, message=error.message, hint=error.hint or "")
+    """The part of an error that a row keeps. It has no details, so the last lines of a command's output go with the
+    hint."""
+    output = str(error.details.get("output", "")).rstrip()
+    if not output:
+        return Failure(code=error.code, message=error.message, hint=error.hint or "")
+    tail = "\n".join(output.splitlines()[-KEPT_LINES:])[-KEPT_CHARACTERS:]
+    return Failure(code=error.code, message=error.message, hint=f"its last output was:\n{tail}")

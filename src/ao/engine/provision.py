@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Final
 
@@ -19,8 +20,8 @@ TAIL: Final = 16_000
 async def provision(world: World, session: Session, project: Project) -> Session:
     """Link what the project asks for and run its post-create commands.
 
-    Raises `POST_CREATE_FAILED` with the command and the tail of its output; the whole tail is kept in the session's
-    run folder as `post-create.log`.
+    Raises `POST_CREATE_FAILED` with the command and the tail of its output. While the session lives a longer tail is
+    in its run folder as `post-create.log`; of a failure the row keeps the last lines.
     """
     config = project.settings
     if config.symlinks:
@@ -43,9 +44,10 @@ async def _run_commands(world: World, session: Session, project: Project) -> Non
     )
     log = os.path.join(settings.run_folder(session.id), "post-create.log")
     text = ""
-    deadline = world.now() + config.post_create_timeout * 1000
+    clock = asyncio.get_running_loop().time  # not the wall clock, which may be set meanwhile
+    deadline = clock() + config.post_create_timeout
     for command in (line for line in config.post_create if line.strip()):
-        left_s = max(0.1, (deadline - world.now()) / 1000)
+        left_s = max(0.1, deadline - clock())
         try:
             done = await world.host.run(
                 ["/bin/sh", "-c", command], cwd=session.workspace_path, env=env, timeout_s=left_s, limit=1 << 20

@@ -214,14 +214,19 @@ class Sessions:
         row = self._world.session(session_id)
         if row.is_terminated:
             return
-        outcome = await self._teardown.run(row, failure=failure_row(error))
-        log.warning("spawn given up", extra={"session": session_id, "code": error.code})
+        log.warning("spawn given up", extra={"session": session_id, "code": error.code, "cause": error.message})
+        try:
+            outcome = await self._teardown.run(row, failure=failure_row(error))
+        except AoError as trouble:
+            log.warning("spawn not torn down", extra={"session": session_id, "cause": trouble.message})
+            raise
         if not keep_row and not row.replaces:
             await self.forget(outcome)
 
     async def forget(self, outcome: Outcome) -> None:
-        """Drop the row of a spawn that failed and left nothing."""
-        if outcome.removal.removed and not outcome.removal.branch_kept:
+        """Drop the row of a spawn that failed and left nothing of its own."""
+        left = outcome.removal.branch_kept and outcome.session.branch_created
+        if outcome.removal.removed and not left:
             await self._world.db.write(lambda conn: sessions.forget_failed(conn, outcome.session.id))
 
     async def _kill(self, session_id: str, *, force: bool, agent_gone: Callable[[], None]) -> Outcome:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ao.host.watch import FolderWatch
+
+_LOOK_EVERY_S: Final = 0.02
 
 
 class Files:
@@ -61,13 +64,33 @@ class Files:
         doesn't appear in time or its folder is gone. Raises FileNotFoundError when there never was a folder."""
         if self._folders is None:
             self._folders = FolderWatch()
-        with self._folders.watch(os.path.dirname(path)) as news, contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not (content := _read(path, 1 << 20)) and os.path.isdir(os.path.dirname(path)):  # noqa: ASYNC240
-                    news.clear()
-                    await news.wait()
-                return content or None
-        return None
+        try:
+            with self._folders.watch(os.path.dirname(path)) as news:
+                return await _appears(path, news, timeout_s)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM):
+                raise
+        # The user's other programs have used up inotify (128 instances are allowed): then look every so often.
+        return await _appears(path, None, timeout_s)
+
+
+async def _appears(path: str, news: asyncio.Event | None, timeout_s: float) -> bytes | None:
+    """The file's content once it has some; None when time is up or its folder is gone."""
+    folder = os.path.dirname(path)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while not (content := _read(path, 1 << 20)) and os.path.isdir(folder):  # noqa: ASYNC240
+                await _news(news)
+            return content or None
+    return None
+
+
+async def _news(news: asyncio.Event | None) -> None:
+    if news is None:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        return
+    news.clear()
+    await news.wait()
 
 
 def _is_program(path: str) -> bool:

@@ -45,7 +45,10 @@ class Refs:
     async def common(self, repo_path: str) -> str:
         """The real path of the repository's common directory. Raises `PROJECT_NOT_RESOLVABLE`."""
         dot_git = posixpath.join(repo_path, ".git")
-        (stamp,) = self._host.stamp([dot_git])
+        try:
+            (stamp,) = self._host.stamp([dot_git])
+        except OSError as exc:
+            raise unresolvable(repo_path, exc.strerror or str(exc)) from exc
         if stamp is None:
             raise unresolvable(repo_path, "there is no repository any more")
         known = self._commons.get(repo_path)

@@ -49,7 +49,16 @@ class Maker:
         try:
             await patiently(common, lambda: self._add(common, plan, checkout))
         except GitError as exc:
-            raise _failure(exc, plan.branch) from exc
+            raise await self._taken(exc, plan, checkout) or _failure(exc, plan.branch) from exc
+
+    async def _taken(self, exc: GitError, plan: BranchPlan, checkout: Checkout) -> AoError | None:
+        """When another session made the same new branch since it was planned: it is checked out there by now."""
+        if not plan.create or _BRANCH_EXISTS not in exc.text:
+            return None
+        entries = await worktrees(self._git, checkout.repo_path)
+        return next(
+            (checked_out_elsewhere(plan.branch, entry) for entry in entries if entry.branch == plan.branch), None
+        )
 
     async def _add(self, common: str, plan: BranchPlan, checkout: Checkout) -> None:
         """One attempt, which leaves nothing when it fails or is cancelled."""
