@@ -7,7 +7,6 @@ process of the same user, which can read the user's token.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 import os
@@ -28,6 +27,8 @@ COOKIE: Final = "ao_token"
 _SESSION_TOKEN: Final = re.compile(r"aos_(.+)_([0-9]{1,9})_([0-9a-f]{64})")
 _USER_TOKEN: Final = re.compile(r"[0-9a-f]{64}")
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+_KNOWN_HOSTS: Final = 64
+"""Spellings of allowed hosts that are remembered: parsing an address costs more than the rest of the checks."""
 _METHODS: Final = "GET, POST, PATCH, PUT, DELETE, OPTIONS"
 
 
@@ -39,8 +40,8 @@ class Secrets(msgspec.Struct, frozen=True):
 
     def session_token(self, session_id: str, launches: int) -> str:
         """The token of one launch of a session."""
-        digest = hmac.new(self.key, _bytes(f"{session_id}:{launches}"), hashlib.sha256).hexdigest()
-        return f"aos_{session_id}_{launches}_{digest}"
+        digest = hmac.digest(self.key, _bytes(f"{session_id}:{launches}"), "sha256")
+        return f"aos_{session_id}_{launches}_{digest.hex()}"
 
     def session_of(self, token: str) -> tuple[str, int] | None:
         """Session id and launch of a token that is genuine, None otherwise."""
@@ -108,11 +109,15 @@ class Access:
         self._secrets = secrets
         self._find = find
         self._auth = config.auth
+        self._user_token = secrets.token.encode()
         self._hosts = frozenset(config.allowed_hosts)
         self._origins = frozenset(config.allowed_origins)
+        self._known_hosts: set[str] = set()
 
     def check_host(self, host: str | None) -> None:
         """Refuse names that could be anybody's (DNS rebinding). Raises `HOST_FORBIDDEN`."""
+        if host in self._known_hosts:
+            return
         found = _HOST.fullmatch(host or "")
         if found is None or not (_is_loopback(found[1]) or {found[0].lower(), found[1].lower()} & self._hosts):
             raise AoError(
@@ -120,6 +125,8 @@ class Access:
                 f"Host {(host or '')[:100]!r} is not one of this daemon's",
                 hint="use 127.0.0.1 or localhost, or name the host in AO_ALLOWED_HOSTS",
             )
+        if len(self._known_hosts) < _KNOWN_HOSTS:
+            self._known_hosts.add(found[0])
 
     def check_origin(self, origin: str | None, host: str, *, path: str) -> None:
         """Refuse pages of other sites; `/shutdown` refuses every page. Raises `ORIGIN_FORBIDDEN`."""
@@ -157,7 +164,7 @@ class Access:
         if authorization:
             scheme, _, token = authorization.partition(" ")
             token = token.strip() if scheme.lower() == "bearer" else ""
-        if hmac.compare_digest(_bytes(token), self._secrets.token.encode()):
+        if hmac.compare_digest(_bytes(token), self._user_token):
             return Caller()
         named = self._secrets.session_of(token)
         if named is not None:

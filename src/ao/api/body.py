@@ -10,23 +10,27 @@ from ao.model.errors import AoError
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole body, at most `limit` bytes. Raises `PAYLOAD_TOO_LARGE`, and `UNSUPPORTED_MEDIA_TYPE` when there is a
     body that isn't plain JSON."""
-    if (request.content_length or 0) > limit:
+    announced = request.content_length or 0
+    if announced > limit:
         raise _too_large(limit)
     if not request.body_exists:
         return b""
-    if request.content_length:
+    if announced:
         _check_type(request)
+    content = request.content
+    if announced and content.is_eof() and content.exception() is None:
+        return content.read_nowait()  # it came with its head
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.content.iter_any():
+    async for piece in content.iter_any():
         size += len(piece)
         if size > limit:
             raise _too_large(limit)
         pieces.append(piece)
-    if size and not request.content_length:
+    if size and not announced:
         _check_type(request)
     return b"".join(pieces)
 

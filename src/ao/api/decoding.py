@@ -58,9 +58,11 @@ def _decode_again(raw: bytes, kind: type[T], *, compat: bool) -> T:
 
 def decode_query(query: str, kind: type[T]) -> T:
     """The query as `kind`; of a repeated parameter the first counts. Raises `INVALID_QUERY`."""
+    if not query:
+        return kind()
     flags = _flags(kind)
     values: dict[str, object] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True) if query else ():
+    for name, text in parse_qsl(query, keep_blank_values=True):
         if name in flags and name not in values and text:
             values[name] = _flag(name, text) if flags[name] else text
     try:

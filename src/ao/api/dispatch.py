@@ -77,7 +77,8 @@ class Dispatcher:
             return web.Response(status=204, headers=self._headers(request, trace) | access.preflight(headers))
         caller = Caller()
         if path not in OPEN_PATHS:
-            caller = access.identify(headers.get("Authorization"), request.cookies.get(COOKIE))
+            cookie = request.cookies.get(COOKIE) if "Cookie" in headers else None
+            caller = access.identify(headers.get("Authorization"), cookie)
         operation, params = self._routes.find(request.method, path)
         if operation.tag == "sessions":
             trace.session_id = params.get(operation.target, "")
