@@ -162,7 +162,7 @@ def test_p2_p3_look_alikes_survive_a_kill_and_a_stop(home: Home) -> None:
     session = worked(home)
     foreign = ["tmux", "-S", str(home.path / "foreign"), "-f", "/dev/null"]
     like = {**home.environ, "AO_SESSION_ID": session["id"], "AO_DATA_DIR": str(home.path / "another")}
-    subprocess.run([*foreign, "new-session", "-d", "-s", "demo-1", "-n", "demo-1", "sleep 60"], env=like, check=True)
+    subprocess.run([*foreign, "new-session", "-d", "-s", "demo-1", "-n", "demo-1", "sleep", "60"], env=like, check=True)
     name = Path(f"/proc/{home.processes()[0]}/cmdline").read_bytes().split(b"\0")[0]
     twin = subprocess.Popen([os.fsdecode(name), "-c", "input()"], stdin=subprocess.PIPE, env=like)
     try:

@@ -86,8 +86,11 @@ def test_d1_the_run_file_of_a_daemon_that_was_killed_is_taken_over(home: Home) -
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_data_folder_that_may_not_be_written_is_told_and_named(scratch: Path) -> None:
     home = Home(scratch / "h")
-    home.data.mkdir(mode=0o500)
-    assert str(home.data) in daemon_that_fails(home)
+    home.path.chmod(0o500)
+    try:
+        assert str(home.data) in daemon_that_fails(home)
+    finally:
+        home.path.chmod(0o700)
 
 
 def test_a_data_folder_that_can_not_be_made_is_told_and_named(scratch: Path) -> None:
@@ -126,7 +129,7 @@ def without(scratch: Path, tool: str) -> str:
     folder = scratch / f"no-{tool}"
     folder.mkdir()
     for place in reversed(os.environ["PATH"].split(":")):
-        for program in Path(place).iterdir() if Path(place).is_dir() else []:
+        for program in Path(place).iterdir() if os.access(place, os.R_OK | os.X_OK) else []:
             link = folder / program.name
             link.unlink(missing_ok=True)
             if program.name != tool:
