@@ -82,8 +82,8 @@ class Host(Protocol):
     async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
         """The first `limit` bytes of a file, None when there is none."""
 
-    async def write_private(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
-        """Write a file atomically and durably (temporary file, fsync, rename); its folder is made with mode 0700."""
+    async def write_private(self, path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+        """Write a file atomically (temporary file, rename), to the disk when `durable`; its folder gets mode 0700."""
 
     async def make_dir(self, path: str) -> None:
         """Make a folder (0700) and its parents."""

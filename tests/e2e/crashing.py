@@ -84,9 +84,9 @@ class CrashingHost(LocalHost):
         inner = await self.fuse.around(lambda: super(CrashingHost, self).connect(argv, env=env))
         return CrashingConnection(inner, self.fuse)
 
-    async def write_private(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
+    async def write_private(self, path: str, data: bytes, **options: Any) -> None:
         """An effect."""
-        await self.fuse.around(lambda: super(CrashingHost, self).write_private(path, data, mode=mode))
+        await self.fuse.around(lambda: super(CrashingHost, self).write_private(path, data, **options))
 
     async def remove_tree(self, path: str) -> None:
         """An effect."""

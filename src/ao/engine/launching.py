@@ -81,7 +81,8 @@ class Launcher:
         command, context = await self.render(session, project, resume=resume)
         await world.agents.prepare(session.agent, context)
         for path, content in command.files:
-            await world.host.write_private(path, content.encode())
+            # A launch doesn't outlive a crash of the machine, so its files need not either.
+            await world.host.write_private(path, content.encode(), durable=False)
         await world.runtime.start(
             Launch(
                 terminal=terminal_of(session),

@@ -57,7 +57,7 @@ async def _run_commands(world: World, session: Session, project: Project) -> Non
         except CommandTimeoutError:
             code = None
             text = f"{text}$ {command}\n(ended after {config.post_create_timeout} s)\n"[-TAIL:]
-        await world.host.write_private(log, text.encode())
+        await world.host.write_private(log, text.encode(), durable=False)
         if code != 0:
             how = f"exit code {code}" if code is not None else f"not done after {config.post_create_timeout} s"
             raise AoError(

@@ -62,9 +62,7 @@ class Teardown:
             return Outcome(session=session, removal=await self._look_again(session))
         self._watches.forget(session.id)
         if session.workspace_path:
-            await self._end_processes(session)
-        if agent_gone is not None:
-            agent_gone()
+            await self._end_processes(session, agent_gone)
         removal = await self._remove_workspace(session, force=force)
         await self._world.host.remove_tree(self._world.settings.run_folder(session.id))
         now = self._world.now()
@@ -73,7 +71,7 @@ class Teardown:
         log.info("session ended", extra={"session": session.id, "kept": removal.preserved_reason or "nothing"})
         return Outcome(session=ended, removal=removal)
 
-    async def _end_processes(self, session: Session) -> None:
+    async def _end_processes(self, session: Session, agent_gone: Callable[[], None] | None) -> None:
         """Agent first, with time for its exit hooks; then the terminal; then whatever the shell left.
 
         Before a launch that is a git or a post-create command whose daemon was killed.
@@ -81,6 +79,8 @@ class Teardown:
         world = self._world
         marks = {"AO_SESSION_ID": session.id, "AO_DATA_DIR": world.settings.data_dir}
         left = await world.host.kill(process_of(session), marks, grace_s=world.settings.kill_grace_s)
+        if not left and agent_gone is not None:
+            agent_gone()
         if session.launches:
             await world.runtime.close(terminal_of(session))
         if not left:

@@ -43,9 +43,12 @@ class Files:
         """The first `limit` bytes of a file, None when there is none."""
         return _read(path, limit)
 
-    async def write_private(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
-        """Write a file atomically and durably (temporary file, fsync, rename); its folder is made with mode 0700."""
-        await asyncio.to_thread(_write, path, data, mode)
+    async def write_private(self, path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+        """Write a file atomically (temporary file, rename), to the disk when `durable`; its folder gets mode 0700."""
+        if durable:
+            await asyncio.to_thread(_write, path, data, mode, durable=True)
+        else:
+            _write(path, data, mode, durable=False)
 
     async def make_dir(self, path: str) -> None:
         """Make a folder (0700) and its parents."""
@@ -126,7 +129,7 @@ def _make_dir(path: str) -> None:
                 raise
 
 
-def _write(path: str, data: bytes, mode: int) -> None:
+def _write(path: str, data: bytes, mode: int, *, durable: bool) -> None:
     folder = os.path.dirname(path)
     _make_dir(folder)
     draft = os.path.join(folder, f".{os.path.basename(path)[:64]}-{os.urandom(8).hex()}")
@@ -136,7 +139,8 @@ def _write(path: str, data: bytes, mode: int) -> None:
             os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         os.replace(draft, path)
     except BaseException:
         os.unlink(draft)

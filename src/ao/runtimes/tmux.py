@@ -63,7 +63,7 @@ class Tmux:
     async def start(self, launch: Launch) -> None:
         """Write the launch files and open the terminal. Raises `RUNTIME_FAILED`; then no terminal is left."""
         path = os.path.join(launch.folder, supervisor.SCRIPT)
-        await self._host.write_private(path, supervisor.script(launch))
+        await self._host.write_private(path, supervisor.script(launch), durable=False)
         title = (launch.label or launch.terminal.handle).replace("#", "##")
         command = (
             f"new-session -d -s {quote(launch.terminal.handle)} -n {quote(title)} -x 220 -y 50 /bin/sh {quote(path)}"
