@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -306,3 +307,10 @@ async def test_what_runs_in_a_terminal_is_told_from_text_only_by_its_own_pane(ro
     await room.shown(ONE, "the-agent")
     await room.tmux("new-window", "-t", "=p-1:", "sleep", "60")
     assert "the-agent" in await room.runtime.capture(ONE, lines=10)
+
+
+async def test_whoever_attaches_is_told_how_to_leave(room: Room) -> None:
+    await room.run("p-1", "sleep", "60")
+    command = shlex.join(room.runtime.attach_argv(ONE, read_only=False))
+    await room.runtime.start(room.launch("viewer", "sh", "-c", command, server=1))
+    assert "Ctrl-b d leaves" in await room.shown(Terminal(1, "viewer"), "leaves")

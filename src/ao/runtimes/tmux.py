@@ -190,9 +190,11 @@ class Tmux:
             raise _unreachable(error) from error
 
     def attach_argv(self, terminal: Terminal, *, read_only: bool) -> list[str]:
-        """The command a person runs to see and use the terminal. A read-only viewer doesn't change its size."""
+        """The command a person runs to see and use the terminal. It first tells how to leave, since there is no status
+        line. A read-only viewer doesn't change its size."""
         viewer = ["-r", "-f", "ignore-size"] if read_only else []
-        return self._server(terminal.server).argv("attach-session", *viewer, "-t", f"={terminal.handle}")
+        hint = (";", "display-message", "-d", "4000", "Ctrl-b d leaves this terminal; the agent goes on")
+        return self._server(terminal.server).argv("attach-session", *viewer, "-t", f"={terminal.handle}", *hint)
 
     async def shut(self) -> None:
         """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended, also when only a
