@@ -26,7 +26,12 @@ def change(seq: int, *, project: str = "app", session: str | None = "app-1") -> 
 async def seqs(reader: Reader) -> list[int]:
     """The sequence numbers of the next batch."""
     async with asyncio.timeout(10):
-        return [found.seq for found in await reader.changes()]
+        return numbers(await reader.batch())
+
+
+def numbers(frames: bytes) -> list[int]:
+    """The sequence numbers of frames."""
+    return [int(line.removeprefix(b"id: ")) for line in frames.split(b"\n") if line.startswith(b"id: ")]
 
 
 def test_a_frame_is_an_event_with_its_data_on_one_line() -> None:
@@ -81,7 +86,7 @@ async def test_the_same_encoded_bytes_serve_every_reader() -> None:
     feed = Feed()
     readers = [feed.subscribe() for _ in range(2)]
     feed.publish([change(1)])
-    first, second = [(await reader._next())[0][1] for reader in readers]
+    first, second = [(await reader._next())[0].frame for reader in readers]
     assert first is second
 
 
@@ -192,3 +197,28 @@ async def test_a_reader_that_stops_waiting_loses_nothing_and_leaves_nothing() ->
         feed.publish([change(1)])
     assert task.result() == await seqs(reader) == [1]
     assert not feed._waiters
+
+
+async def test_what_is_ready_comes_without_waiting_and_then_nothing_until_the_feed_ends() -> None:
+    feed = Feed(head=3)
+    reader, other = feed.subscribe(), feed.subscribe(project="web")
+    assert reader.ready() == b""
+    feed.publish([change(4)])
+    assert numbers(reader.ready()) == [4]
+    assert (reader.ready(), other.ready(), other.cursor) == (b"", b"", 4)
+    feed.publish([change(5)])
+    feed.close()
+    assert numbers(reader.ready()) == [5]
+    for ended in (reader, feed.subscribe()):
+        with pytest.raises(FeedClosed):
+            ended.ready()
+
+
+async def test_listeners_hear_of_every_publication_and_of_the_end() -> None:
+    feed = Feed()
+    heard: list[int] = []
+    feed.listen(lambda: heard.append(feed.head))
+    feed.publish([change(1), change(2)])
+    feed.publish([])
+    feed.close()
+    assert heard == [2, 2]

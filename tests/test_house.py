@@ -24,6 +24,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # The boundaries: module and function, with what goes on after the error.
 BROAD_EXCEPT = {
     ("ao/api/dispatch.py", "handle"): "a request: the error becomes the envelope of a 500, the daemon serves on",
+    ("ao/api/streams.py", "_run"): "an iteration of a loop: the other streams go on",
     ("ao/cli/dispatch.py", "run"): "main of the command line: the error becomes a message and an exit code",
     ("ao/cli/hook.py", "report"): "a hook's callback: the agent must not notice",
     ("ao/engine/messaging.py", "_drain"): "an iteration of a loop: the other sessions' messages go on",

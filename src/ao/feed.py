@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ao.model.change import Change
 
 BATCH_LIMIT: Final = 512
-_DEFAULT_SIZE: Final = 4096
+_DEFAULT_SIZE: Final = 1024
 _MAX_SIZE: Final = 100_000
 
 
@@ -36,6 +36,12 @@ class _Data(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     type: str
     payload: msgspec.Raw
     created_at: str
+
+
+class _Item(NamedTuple):
+    project_id: str
+    session_id: str | None
+    frame: bytes
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -61,8 +67,9 @@ class Feed:
     def __init__(self, *, head: int = 0, size: int = _DEFAULT_SIZE) -> None:
         self._size = min(size, _MAX_SIZE)
         self._seqs: list[int] = []
-        self._items: list[tuple[Change, bytes]] = []
+        self._items: list[_Item] = []
         self._waiters: set[asyncio.Future[None]] = set()
+        self._listeners: list[Callable[[], None]] = []
         self.floor = head
         """Every change after this sequence number is in the ring: the lowest cursor that can be served."""
         self.head = head
@@ -74,7 +81,7 @@ class Feed:
         if not changes:
             return
         self._seqs.extend(change.seq for change in changes)
-        self._items.extend((change, frame(change)) for change in changes)
+        self._items.extend(_Item(change.project_id, change.session_id, frame(change)) for change in changes)
         self.head = self._seqs[-1]
         if len(self._seqs) > 2 * self._size:
             surplus = len(self._seqs) - self._size
@@ -90,6 +97,10 @@ class Feed:
         """
         return Reader(self, self.head if cursor is None else cursor, project, session)
 
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever changes were published, and when the feed was closed."""
+        self._listeners.append(listener)
+
     def close(self) -> None:
         """End every reader once it has read what is there."""
         self.closed = True
@@ -100,6 +111,8 @@ class Feed:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        for listener in self._listeners:
+            listener()
 
     async def _more(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -121,18 +134,21 @@ class Reader:
         self._session = session
         self.cursor = cursor
 
-    async def batch(self) -> bytes:
-        """The frames of what has come since the last call, joined; waits while there is none.
+    def ready(self) -> bytes:
+        """The frames of what has come since the last call, joined; empty when there are none, or none yet.
 
-        Raises FeedLagged and FeedClosed. Cancelling it loses nothing.
+        Raises FeedLagged, and FeedClosed once everything was passed.
         """
-        return b"".join([item[1] for item in await self._next()])
+        found = self._take()
+        if not found and self._feed.closed and self.cursor >= self._feed.head:
+            raise FeedClosed
+        return b"".join([item.frame for item in found])
 
-    async def changes(self) -> list[Change]:
-        """The same as values."""
-        return [item[0] for item in await self._next()]
+    async def batch(self) -> bytes:
+        """The same; waits while there are none. Cancelling it loses nothing."""
+        return b"".join([item.frame for item in await self._next()])
 
-    async def _next(self) -> list[tuple[Change, bytes]]:
+    async def _next(self) -> list[_Item]:
         while True:
             found = self._take()
             if found:
@@ -143,7 +159,7 @@ class Reader:
                 raise FeedClosed
             await self._feed._more()
 
-    def _take(self) -> list[tuple[Change, bytes]]:
+    def _take(self) -> list[_Item]:
         feed = self._feed
         if self.cursor < feed.floor:
             raise FeedLagged
@@ -154,7 +170,7 @@ class Reader:
         self.cursor = feed._seqs[stop - 1]
         items = feed._items[start:stop]
         if self._session is not None:
-            items = [item for item in items if item[0].session_id == self._session]
+            items = [item for item in items if item.session_id == self._session]
         if self._project is not None:
-            items = [item for item in items if item[0].project_id == self._project]
+            items = [item for item in items if item.project_id == self._project]
         return items

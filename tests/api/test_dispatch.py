@@ -148,7 +148,7 @@ async def test_a_late_command_is_504_and_goes_on(tmp_path: Path) -> None:
         reader = house.feed.subscribe(session="shop-1")
         house.workspaces.gate.set()
         while (session := house.engine.sessions.get("shop-1")).phase != "live":
-            await within(10, reader.changes())
+            await within(10, reader.batch())
         assert session.launches == 1
 
 
@@ -170,7 +170,7 @@ async def test_h13_a_client_that_leaves_does_not_end_its_command(house: House) -
     house.workspaces.gate.set()
     async with asyncio.timeout(10):
         while house.engine.sessions.get("shop-1").phase != "live":
-            await reader.changes()
+            await reader.batch()
 
 
 async def test_a_command_with_a_bug_is_answered_like_any_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, ClientSession
 
-from ao.api import events
-from ao.feed import Feed
+from ao.api import events, streams
+from ao.api.streams import HEARTBEAT
+from ao.feed import Feed, FeedClosed
 from ao.model.session import Kind
+from ao.store import changes
 from tests.api.house import House, within
 
 
@@ -119,8 +121,6 @@ async def test_a_cursor_beyond_the_newest_is_reset_then_live(house: House) -> No
 
 
 async def test_a_cursor_older_than_what_is_kept_is_reset(house: House) -> None:
-    from ao.store import changes
-
     await house.spawn()
     head = house.feed.head
     await house.engine.world.db.write(lambda conn: changes.prune(conn, older_than_iso="2000", keep_rows=2))
@@ -135,22 +135,20 @@ async def test_a_cursor_older_than_what_is_kept_is_reset(house: House) -> None:
 async def test_a_stream_that_fell_behind_the_ring_is_continued_from_the_log(house: House) -> None:
     session = await house.spawn()
     small = Feed(head=house.feed.head, size=2)
-    source = events._Source(small, house.engine.world.db, None, None)
-    reader = small.subscribe(0)
-    chunks = source.chunks(reader, replay_all=False)
-    await anext(chunks)
-    text = b""
-    sink = house.feed.subscribe()
+    source = events._Source(small, house.engine.world.db, 0, session=None, project=None)
+    assert source.first() == HEARTBEAT
     for number in range(6):
         await house.engine.sessions.rename(session.id, f"n{number}")
-    small.publish(await sink.changes())
-    while text.count(b"\nevent:") + text.startswith(b"event:") < small.head:
-        text += await within(5, anext(chunks))
+    for change in changes.after(house.engine.world.db.read, small.head):
+        small.publish([change])
+    text = b""
+    while source.behind:
+        text += source.take()
     found = [int(line[4:]) for line in text.split(b"\n") if line.startswith(b"id: ")]
     assert found == list(range(1, small.head + 1))
     small.close()
-    with pytest.raises(StopAsyncIteration):
-        await within(5, anext(chunks))
+    with pytest.raises(FeedClosed):
+        source.take()
 
 
 async def test_filters_leave_other_projects_and_sessions_out(house: House) -> None:
@@ -175,7 +173,7 @@ async def test_an_orchestrators_stream_shows_its_own_project_only(house: House) 
 
 
 async def test_an_idle_stream_beats(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.05)
     async with stream(house, "?after=latest") as frames:
         async with asyncio.timeout(5):
             lines = [await frames.response.content.readline() for _ in range(8)]
@@ -190,7 +188,7 @@ async def test_a_stop_ends_open_streams_and_polls_within_two_seconds(house: Hous
     async with stream(house, "?after=latest") as frames:
         waiting = asyncio.create_task(frames.next())
         async with asyncio.timeout(5):
-            while len(house.feed._waiters) < 2:  # noqa: ASYNC110 (nothing tells that a reader waits)
+            while not house.feed._waiters:  # noqa: ASYNC110 (nothing tells that a reader waits)
                 await asyncio.sleep(0.01)
         await within(2, house.server.close())
         assert await waiting == {}

@@ -24,6 +24,7 @@ from ao import log
 from ao.api import refusal
 from ao.api.access import COOKIE, Caller, Scope
 from ao.api.body import read_body
+from ao.api.connection import Connection
 from ao.api.decoding import decode_body, decode_query, split_target
 from ao.api.inputs import NoBody
 from ao.api.operation import Answer, Api, Call, Operation, Reply, Routes, Stream
@@ -154,11 +155,13 @@ class Dispatcher:
             response.enable_chunked_encoding()
         try:
             await response.prepare(request)
-            async for chunk in stream.chunks:
-                await response.write(chunk)
-            await response.write_eof()
         except ConnectionError:
-            _logger.debug("stream left by its client")
+            return response
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        transport = connection.detach()
+        if transport is not None:
+            self._api.streams.attach(transport, stream.source, chunked=response.chunked)
         return response
 
     def _headers(self, request: web.BaseRequest, trace: log.Trace) -> dict[str, str]:

@@ -7,9 +7,6 @@ live meet without gap or double, and a slow client costs nothing but its place. 
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -17,14 +14,13 @@ import msgspec
 from ao.api.access import Scope
 from ao.api.inputs import EventsQuery, NoBody
 from ao.api.operation import PREFIX, Call, Operation, Stream
+from ao.api.streams import HEARTBEAT
 from ao.api.wire import Output
-from ao.feed import Feed, FeedClosed, FeedLagged, Reader, frame
+from ao.feed import Feed, FeedLagged, frame
 from ao.model.errors import AoError
 from ao.store import changes
 from ao.store.database import Database
 
-HEARTBEAT_S: Final = 15.0
-HEARTBEAT: Final = b": alive\n\n"
 _REPLAY_BATCH: Final = 256
 _MAX_CURSOR: Final = 2**63 - 1
 _HEADERS: Final = {
@@ -38,9 +34,12 @@ _HEADERS: Final = {
 def _stream(call: Call[NoBody, EventsQuery]) -> Stream:
     query = call.query
     wanted = _wanted(query.after, call.headers.get("Last-Event-ID"))
-    reader = call.api.feed.subscribe(wanted, project=call.within(query.project), session=query.session)
-    source = _Source(call.api.feed, call.engine.world.db, query.session, call.within(query.project))
-    return Stream(chunks=source.chunks(reader, replay_all=wanted is None and query.after != "latest"), headers=_HEADERS)
+    source = _Source(
+        call.api.feed, call.engine.world.db, wanted, session=query.session, project=call.within(query.project)
+    )
+    if wanted is None and query.after != "latest":
+        source.rewind()
+    return Stream(source=source, headers=_HEADERS)
 
 
 def _wanted(after: str | None, last: str | None) -> int | None:
@@ -69,60 +68,60 @@ def _cursor(text: str) -> int:
 
 
 class _Source:
-    """Where a stream's chunks come from."""
+    """The changes after the reader's cursor, from the feed as far as it reaches back and from the log beyond that."""
 
-    def __init__(self, feed: Feed, database: Database, session: str | None, project: str | None) -> None:
+    __slots__ = ("_database", "_feed", "_project", "_reader", "_session")
+
+    def __init__(
+        self, feed: Feed, database: Database, cursor: int | None, *, session: str | None, project: str | None
+    ) -> None:
         self._feed = feed
         self._database = database
         self._session = session
         self._project = project
+        self._reader = feed.subscribe(cursor, project=project, session=session)
 
-    async def chunks(self, reader: Reader, *, replay_all: bool) -> AsyncIterator[bytes]:
-        """Frames from the reader's cursor on, a comment when nothing came for a while; ends when the feed does."""
-        if replay_all:
-            reader.cursor = max(self._bounds()[0] - 1, 0)
-        yield self._reset(reader) or HEARTBEAT
-        while True:
-            try:
-                chunk = await _next(reader)
-            except FeedLagged:
-                chunk = self._reset(reader) or self._replay(reader)
-            except FeedClosed:
-                return
-            if chunk:
-                yield chunk
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to take."""
+        return self._reader.cursor < self._feed.head
+
+    def rewind(self) -> None:
+        """Begin with the oldest change that is kept."""
+        self._reader.cursor = max(self._bounds()[0] - 1, 0)
+
+    def first(self) -> bytes:
+        """Something at once, so that a client knows that it is connected."""
+        return self._reset() or HEARTBEAT
+
+    def take(self) -> bytes:
+        """The next frames, perhaps none. Raises FeedClosed."""
+        try:
+            return self._reader.ready()
+        except FeedLagged:
+            return self._reset() or self._replay()
 
     def _bounds(self) -> tuple[int, int]:
         oldest, head = changes.bounds(self._database.read)
         return oldest, max(head, self._feed.head)
 
-    def _reset(self, reader: Reader) -> bytes:
+    def _reset(self) -> bytes:
         """The frame that says that changes after the cursor are gone, and move to the end; "" when they aren't."""
         oldest, head = self._bounds()
-        if oldest - 1 <= reader.cursor <= head:
+        if oldest - 1 <= self._reader.cursor <= head:
             return b""
-        reader.cursor = self._feed.head
+        self._reader.cursor = self._feed.head
         return b"event: reset\ndata: %s\n\n" % msgspec.json.encode({"oldest": oldest, "head": head})
 
-    def _replay(self, reader: Reader) -> bytes:
+    def _replay(self) -> bytes:
         """The next changes from the log, at most up to where the feed takes over."""
-        found = changes.after(self._database.read, reader.cursor, _REPLAY_BATCH)
-        reader.cursor = found[-1].seq if found else self._feed.head
+        found = changes.after(self._database.read, self._reader.cursor, _REPLAY_BATCH)
+        self._reader.cursor = found[-1].seq if found else self._feed.head
         return b"".join(
             frame(change)
             for change in found
             if self._session in (None, change.session_id) and self._project in (None, change.project_id)
         )
-
-
-async def _next(reader: Reader) -> bytes:
-    """What comes next, or a heartbeat. The beats of all streams fall together, so idle streams cost one wake-up."""
-    now = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout_at((math.floor(now / HEARTBEAT_S) + 1) * HEARTBEAT_S):
-            return await reader.batch()
-    except TimeoutError:
-        return HEARTBEAT
 
 
 OPERATIONS = (

@@ -5,7 +5,7 @@ The same rows drive routing, decoding, authorisation and the OpenAPI document, s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from ao.api.access import Access, Caller, Scope
 from ao.api.board import Board
 from ao.api.inputs import Input, NoBody, NoQuery
+from ao.api.streams import Source, Streams
 from ao.api.wire import Output
 from ao.config import Config
 from ao.engine.engine import Engine
@@ -36,9 +37,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer without end: its chunks, each sent as soon as it is there."""
+    """An answer without end: what its source has, as soon as it is there."""
 
-    chunks: AsyncIterator[bytes]
+    source: Source
     headers: Mapping[str, str]
 
 
@@ -50,6 +51,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     access: Access
     board: Board
+    streams: Streams
     stop: Callable[[], None]
     describe: Callable[[], bytes]
     """The OpenAPI document."""

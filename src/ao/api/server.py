@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
-
-import msgspec
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from collections.abc import Callable
+from typing import Final
 
 from ao.api.access import Access, Secrets
 from ao.api.board import Board
-from ao.api.dispatch import JSON_TYPE, Dispatcher
+from ao.api.connection import Connections
+from ao.api.dispatch import Dispatcher
 from ao.api.openapi import document_json
 from ao.api.operation import Api
 from ao.api.routes import OPERATIONS
-from ao.api.wire import APIError
+from ao.api.streams import Streams
 from ao.config import Config
 from ao.engine.engine import Engine
 from ao.feed import Feed
@@ -32,8 +28,6 @@ from ao.store.database import Database
 ADDRESS: Final = "127.0.0.1"
 GRACE_S: Final = 1.5
 """How long answers under way may take at a stop, at most; commands themselves are the daemon's."""
-
-_logger: Final = logging.getLogger("ao.api")
 
 
 class Server:
@@ -50,15 +44,17 @@ class Server:
         self._shutdown = shutdown
         self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
-        self._protocols: _Protocols | None = None
+        self._connections: Connections | None = None
         world = engine.world
         board = Board(engine.views, feed, changes_after=_reader_of(world.db), now=world.now, tag=os.urandom(4).hex())
+        self._streams = Streams(feed)
         api = Api(
             engine=engine,
             feed=feed,
             config=config,
             access=Access(config, secrets, engine.sessions.get),
             board=board,
+            streams=self._streams,
             stop=self._stop_soon,
             describe=document_json,
             boot_id=_boot_id(),
@@ -90,17 +86,18 @@ class Server:
     async def serve(self) -> None:
         """Answer requests on the bound port; those that came since `bind` have waited."""
         assert self._socket is not None, "bind first"
-        self._protocols = _Protocols(self._dispatcher.handle)
+        self._connections = Connections(self._dispatcher.handle)
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._protocols, sock=self._socket, backlog=1024)
+        self._listener = await loop.create_server(self._connections, sock=self._socket, backlog=1024)
 
     async def close(self) -> None:
         """Accept nothing more, end the streams, give answers under way a moment, close everything. Idempotent."""
-        if self._listener is not None and self._protocols is not None:
+        if self._listener is not None and self._connections is not None:
             self._listener.close()
             self._feed.close()
-            self._protocols.pre_shutdown()
-            await self._protocols.shutdown(min(self._config.shutdown_timeout_s, GRACE_S))
+            self._connections.pre_shutdown()
+            grace_s = min(self._config.shutdown_timeout_s, GRACE_S)
+            await asyncio.gather(self._connections.shutdown(grace_s), self._streams.close(grace_s))
             await self._listener.wait_closed()
             self._listener = None
         if self._socket is not None:
@@ -109,34 +106,6 @@ class Server:
 
     def _stop_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._shutdown)
-
-
-class _Protocols(web.Server):
-    """aiohttp's server, with our envelope also for what isn't HTTP."""
-
-    def __init__(self, handler: Callable[[web.BaseRequest], Coroutine[Any, Any, web.StreamResponse]]) -> None:
-        super().__init__(handler, access_log=None, auto_decompress=False)
-
-    def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-
-class _Protocol(RequestHandler):
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """What the HTTP parser refuses; everything else is answered by the dispatcher."""
-        if status >= 500:
-            _logger.error("request failed before it was dispatched", exc_info=exc)
-        problem = APIError(error="bad_request", code="INVALID_REQUEST", message="this is not an HTTP/1.1 request")
-        body = msgspec.json.encode(problem) + b"\n"
-        response = web.Response(body=body, status=status, headers={"Content-Type": JSON_TYPE})
-        response.force_close()
-        return response
 
 
 def _reader_of(database: Database) -> Callable[[int, int], list[Change] | None]:

@@ -111,7 +111,7 @@ async def _phase_left(call: Call[inputs.NoBody, PhaseQuery], phase: str) -> None
     try:
         async with asyncio.timeout(POLL_S):
             while call.engine.sessions.get(call.session_id).phase == phase:
-                await reader.changes()
+                await reader.batch()
     except (TimeoutError, FeedClosed, FeedLagged):
         # What is known now is the answer; the client asks again.
         return
