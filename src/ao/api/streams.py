@@ -24,10 +24,11 @@ _logger: Final = logging.getLogger("ao.api")
 
 
 class Source(Protocol):
-    """Where a stream's bytes come from. `behind` tells that there is more to take."""
+    """Where a stream's bytes come from."""
 
     @property
-    def behind(self) -> bool: ...
+    def behind(self) -> bool:
+        """Whether there is more to take."""
 
     def first(self) -> bytes:
         """What a client gets as soon as it is connected."""
