@@ -162,6 +162,10 @@ class Server:
 
     async def _with(self, use: Callable[[Control], Awaitable[T]], *, start: bool, once: bool) -> T:
         async with self._lock:
+            if self._control and once:
+                # What must not be done twice goes over a connection that is known to work just now.
+                with contextlib.suppress(EndedError):
+                    await self._use(self._control, lambda control: control.ask("display-message -p ok"))
             if self._control:
                 with contextlib.suppress(NotSentError if once else EndedError):
                     return await self._use(self._control, use)
