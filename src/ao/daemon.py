@@ -29,7 +29,7 @@ from ao.engine.world import Settings, World
 from ao.feed import Feed
 from ao.forges.credentials import has_github_credentials
 from ao.host import LocalHost
-from ao.log import configure
+from ao.log import configure, first_time
 from ao.model.change import Change
 from ao.model.errors import AoError
 from ao.ports import Host
@@ -174,7 +174,8 @@ class _Tasks:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, AoError):
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, AoError) and first_time(error):
             log.error("a task failed", exc_info=error)
 
 

@@ -55,6 +55,14 @@ def conceal(secret: str) -> None:
         _secrets.add(secret)
 
 
+def first_time(error: BaseException) -> bool:
+    """Whether nobody has logged this error yet; from then on somebody has. Who meets it later leaves it at that."""
+    if getattr(error, "_ao_logged", False):
+        return False
+    error._ao_logged = True  # type: ignore[attr-defined]
+    return True
+
+
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     """Send every log line of this process to `stream` (stderr unless given), replacing what was configured before.
 

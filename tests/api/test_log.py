@@ -120,3 +120,10 @@ async def test_s8_no_token_is_in_log_answers_or_errors(house: House, lines: io.S
     for token in tokens:
         assert token.encode() not in raw
         assert token not in lines.getvalue()
+
+
+def test_an_error_that_passes_several_rooms_is_logged_by_the_first_only() -> None:
+    error = RuntimeError("x")
+    assert log.first_time(error)
+    assert not log.first_time(error)
+    assert log.first_time(RuntimeError("x"))

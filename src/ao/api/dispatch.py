@@ -62,8 +62,9 @@ class Dispatcher:
             response = self._refuse(request, path, error, trace)
         except (ConnectionError, RequestPayloadError):
             response = self._refuse(request, path, AoError("INVALID_JSON", "the body broke off"), trace)
-        except Exception:
-            _logger.exception("request failed", extra={"method": request.method, "path": path})
+        except Exception as error:
+            if log.first_time(error):
+                _logger.exception("request failed", extra={"method": request.method, "path": path})
             response = self._refuse(request, path, refusal.unforeseen(), trace)
         self._log(request.method, path, response.status, loop.time() - began)
         return response

@@ -23,7 +23,7 @@ from ao.engine.requests import CleanupResult, KillResult, RollbackResult, SpawnR
 from ao.engine.restoring import Restorer
 from ao.engine.teardown import Outcome, Teardown
 from ao.engine.world import World, checkout_of, terminal_of
-from ao.log import note_session
+from ao.log import first_time, note_session
 from ao.model.errors import AoError
 from ao.model.session import Phase, Session, WorkspaceState
 from ao.store import sessions
@@ -204,7 +204,7 @@ class Sessions:
             return await self._launcher.launch(opened, prepared.project, resume=False)
         except Exception as error:
             await self._give_up(session.id, failure_of(error), keep_row=keep_row)
-            if not isinstance(error, AoError):
+            if not isinstance(error, AoError) and first_time(error):
                 log.exception("spawn failed", extra={"session": session.id})
             if keep_row:
                 return self._world.session(session.id)
@@ -264,7 +264,7 @@ class Sessions:
         try:
             return await self._restorer.restore(session, ready)
         except Exception as error:
-            if not isinstance(error, AoError):
+            if not isinstance(error, AoError) and first_time(error):
                 log.exception("restore failed", extra={"session": session_id})
             await self._restore_failed(session_id, failure_of(error))
             raise
