@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 import pytest
 
-from ao.api import views
+from ao.api import plain, views
 from ao.api.board import CATCH_UP_LIMIT, Board, Filter
 from ao.engine.requests import SessionFacts
 from ao.feed import Feed
@@ -147,6 +148,77 @@ def test_filters_and_counts() -> None:
     page = msgspec.json.decode(bench.board.page(Filter(ended=False, limit=1)).body)
     assert page["meta"] == {"hiddenTerminatedCount": 1, "nextCursor": "p/1"}
     assert bench.ids(ended=False, after=("p", 1)) == ["p-3"]
+
+
+def _row(project: str, number: int, **fields: Any) -> SessionFacts:
+    facts = _facts(number)
+    changed = msgspec.structs.replace(facts.session, id=f"{project}-{number}", project_id=project, **fields)
+    return msgspec.structs.replace(facts, session=changed)
+
+
+def test_as_text_rows_are_grouped_by_project_and_sorted_by_number() -> None:
+    bench = Bench(0)
+    bench.now = 10_000
+    rows = [
+        _row("shop", 10, activity_at=7_001),
+        _row("web", 1, issue_id="GH-7", kind=Kind.ORCHESTRATOR),
+        _row("shop", 2, issue_id="77", activity_at=11_000),
+        _row("shop", 3, phase=Phase.ENDED),
+    ]
+    bench.facts.rows = {row.session.id: row for row in rows}
+    shop = "shop:\n  shop-2  (0s)  [idle]  worker  77\n"
+    later = "  shop-10  (2s)  [idle]  worker\n"
+    web = "web:\n  web-1  (10s)  [idle]  orchestrator  GH-7\n"
+    hidden = "1 terminated session hidden. Use --include-terminated to show.\n"
+    assert bench.board.text(Filter(ended=False)).decode() == f"{shop}{later}\n{web}{hidden}"
+    assert bench.board.text(Filter(project="shop")).decode() == f"{shop}  shop-3  (10s)  [idle]  worker\n{later}"
+    assert bench.board.text(Filter(ended=False, project="web")).decode() == web
+
+
+def test_as_text_an_empty_list_says_so_and_what_it_leaves_out() -> None:
+    bench = Bench(2)
+    bench.facts.rows = {name: _facts(number, phase=Phase.ENDED) for number, name in ((1, "p-1"), (2, "p-2"))}
+    hidden = b"2 terminated sessions hidden. Use --include-terminated to show.\n"
+    assert bench.board.text(Filter(ended=False)) == b"(no active sessions)\n" + hidden
+    assert bench.board.text(Filter(project="q")) == b"(no sessions)\n"
+
+
+def test_as_text_a_list_is_made_anew_when_a_row_or_an_age_changes_and_only_then() -> None:
+    bench = Bench(0)
+    bench.facts.rows = {"p-1": _row("p", 1), "p-2": _row("p", 2, activity_at=-3_600_000)}
+    first = bench.board.text(Filter())
+    bench.now = 1999
+    assert bench.board.text(Filter()) is first
+    bench.now = 2000
+    second = bench.board.text(Filter())
+    assert second == first.replace(b"(1s)", b"(2s)")
+    bench.facts.rows["p-2"] = _row("p", 2, issue_id="9")
+    bench.change("p-2")
+    assert bench.board.text(Filter()).endswith(b"  p-2  (2s)  [idle]  worker  9\n")
+
+
+def test_hostile_names_cannot_drive_the_terminal() -> None:
+    bench = Bench(0)
+    bench.facts.rows = {"p-1": _row("p", 1, issue_id="\x1b]0;owned\x07\n\u202eevil ")}
+    assert bench.board.text(Filter()) == b"p:\n  p-1  (1s)  [idle]  worker  ]0;owned evil\n"
+
+
+@pytest.mark.parametrize(
+    ("passed", "shown", "lasts"),
+    [
+        (-5, "0s", 1_005),
+        (0, "0s", 1_000),
+        (59_999, "59s", 1),
+        (60_000, "1m", 60_000),
+        (3_599_999, "59m", 1),
+        (3_600_000, "1h", 3_600_000),
+        (86_399_999, "23h", 1),
+        (200_000_000, "2d", 59_200_000),
+    ],
+)
+def test_an_age_is_in_its_largest_unit_and_knows_when_it_ends(passed: int, shown: str, lasts: int) -> None:
+    now = 1_900_000_000_000
+    assert plain.age_at(now - passed, now) == (shown, now + lasts)
 
 
 def test_a_moment_is_utc_with_milliseconds() -> None:

@@ -319,3 +319,18 @@ async def test_orchestrators_are_ensured_listed_and_read(house: House) -> None:
     assert (await house.call("GET", f"/api/v1/orchestrators/{worker.id}")).code == "SESSION_NOT_FOUND"
     assert (await house.call("POST", "/api/v1/orchestrators", {})).code == "PROJECT_ID_REQUIRED"
     assert (await house.call("POST", "/api/v1/orchestrators", {"projectId": "nope"})).code == "PROJECT_NOT_FOUND"
+
+
+async def test_the_list_comes_as_text_on_demand(house: House) -> None:
+    first = await house.spawn()
+    await house.engine.sessions.kill(first.id)
+    second = await house.spawn()
+    answer = await house.call("GET", "/api/v1/sessions?active=true&kind=worker&format=text")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert "etag" not in answer.headers
+    lines = answer.raw.decode().splitlines()
+    assert lines[0] == "shop:"
+    assert lines[1].startswith(f"  {second.id}  (")
+    assert lines[2] == "1 terminated session hidden. Use --include-terminated to show."
+    refused = await house.call("GET", "/api/v1/sessions?format=xml")
+    assert (refused.status, refused.code) == (400, "INVALID_QUERY")

@@ -51,7 +51,8 @@ Script = Reply | Callable[[Request], Reply] | list[Reply]
 class ScriptedDaemon:
     """Answers each `METHOD /path` as told: a reply, a list of them (the last one repeats) or a function.
 
-    Paths are under `/api/v1` unless they begin with `/!`. Bytes as a body are sent as they are, as an event stream.
+    Paths are under `/api/v1` unless they begin with `/!`. Bytes as a body are sent as they are, as an event stream;
+    text is sent as text.
     """
 
     def __init__(self, home: Path) -> None:
@@ -108,10 +109,9 @@ class ScriptedDaemon:
                 request = Request(self.command, self.path, dict(self.headers.items()), body)
                 daemon.requests.append(request)
                 status, content = daemon.answer(request)
-                raw = isinstance(content, bytes)
-                data = content if isinstance(content, bytes) else json.dumps(content).encode() + b"\n"
+                kind, data = _encoded(content)
                 self.send_response(status)
-                self.send_header("Content-Type", "text/event-stream" if raw else "application/json; charset=utf-8")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 try:
                     self.end_headers()
@@ -126,6 +126,14 @@ class ScriptedDaemon:
                 """Be quiet."""
 
         return Handler
+
+
+def _encoded(content: Any) -> tuple[str, bytes]:
+    if isinstance(content, bytes):
+        return "text/event-stream", content
+    if isinstance(content, str):
+        return "text/plain; charset=utf-8", content.encode()
+    return "application/json; charset=utf-8", json.dumps(content).encode() + b"\n"
 
 
 def error(status: int, code: str, message: str, **more: Any) -> Reply:

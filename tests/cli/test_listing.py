@@ -6,51 +6,53 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 
 def _ages_hidden(text: str) -> str:
     return re.sub(r"\(\d+[smhd]\)", "(AGE)", text)
 
 
-def test_rows_are_grouped_by_project_and_sorted_by_number(ao: Any, daemon: Any, session: Any) -> None:
+TEXT = "shop:\n  shop-2  (3s)  [working]  worker  77 \u00e9\n"
+
+
+def test_into_a_pipe_the_daemons_own_text_is_copied(ao: Any, daemon: Any) -> None:
+    daemon.script["GET /sessions"] = (200, TEXT)
+    for words, query in (
+        (("session", "ls"), {"active": "true", "kind": "worker"}),
+        (("ls", "-a"), {"active": "true"}),
+        (("ls", "-t", "-p", "shop"), {"kind": "worker", "project": "shop"}),
+    ):
+        assert ao(*words).out == TEXT
+        assert daemon.requests[-1].query == {**query, "format": "text"}
+    assert len(daemon.requests) == 3
+
+
+def test_a_daemon_without_text_is_an_error_that_says_what_to_do(ao: Any, daemon: Any) -> None:
+    daemon.script["GET /sessions"] = (200, {"sessions": []})
+    ran = ao("ls")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("the daemon has no text for /sessions (DAEMON_ANSWER_INVALID)\n  hint: ")
+
+
+def test_on_a_terminal_rows_are_grouped_by_project_and_sorted_by_number(
+    ao: Any, daemon: Any, session: Any, on_terminal: Any
+) -> None:
     sessions = [
         session("shop-10"),
         session("web-1", status="needs_input", issueId="GH-7"),
         session("shop-2", issueId="77", status="working"),
-        session("shop-1", kind="orchestrator"),
     ]
-    daemon.script["GET /sessions"] = (200, {"sessions": sessions, "meta": {"hiddenTerminatedCount": 0}})
-    ran = ao("session", "ls")
-    assert _ages_hidden(ran.out) == (
-        "shop:\n"
-        "  shop-2  (AGE)  [working]  worker  77\n"
-        "  shop-10  (AGE)  [idle]  worker\n"
-        "\n"
-        "web:\n"
-        "  web-1  (AGE)  [needs_input]  worker  GH-7\n"
-    )
-    assert [request.query for request in daemon.requests] == [{"active": "true"}]
-
-
-def test_ls_is_session_ls(ao: Any, daemon: Any, session: Any) -> None:
-    daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1"), session("shop-2", kind="orchestrator")]})
-    assert ao("ls", "-a").out == ao("session", "ls", "--all").out
-    assert "orchestrator" in ao("ls", "-a").out
-
-
-def test_hidden_sessions_are_counted_in_one_request(ao: Any, daemon: Any, session: Any) -> None:
-    for count, told in ((1, "1 terminated session hidden."), (2, "2 terminated sessions hidden.")):
-        daemon.script["GET /sessions"] = (200, {"sessions": [], "meta": {"hiddenTerminatedCount": count}})
-        assert ao("ls").out == f"(no active sessions)\n{told} Use --include-terminated to show.\n"
-    assert len(daemon.requests) == 2
-
-
-def test_ended_sessions_are_asked_for_on_demand(ao: Any, daemon: Any, session: Any) -> None:
-    ended = session("shop-1", status="terminated", isTerminated=True)
-    daemon.script["GET /sessions"] = (200, {"sessions": [ended], "meta": {"hiddenTerminatedCount": 3}})
-    out = ao("ls", "-t", "-p", "shop").out
-    assert "[terminated]" in out
-    assert "hidden" not in out
-    assert daemon.requests[0].query == {"project": "shop"}
+    daemon.script["GET /sessions"] = (200, {"sessions": sessions, "meta": {"hiddenTerminatedCount": 1}})
+    shown, code = on_terminal(ao, "ls", NO_COLOR="1")
+    assert code == 0
+    assert [line.rstrip().split("  ")[:2] for line in shown.splitlines()] == [
+        ["shop:"], ["", "shop-2"], ["", "shop-10"], [""], ["web:"], ["", "web-1"],
+        ["1 terminated session hidden. Use --include-terminated to show."],
+    ]  # fmt: skip
+    daemon.script["GET /sessions"] = (200, {"sessions": []})
+    assert on_terminal(ao, "ls") == ("(no active sessions)\n", 0)
+    assert on_terminal(ao, "ls", "-t") == ("(no sessions)\n", 0)
 
 
 def test_json_has_the_documented_shape(ao: Any, daemon: Any, session: Any) -> None:
@@ -76,12 +78,13 @@ def test_empty_json_list_is_a_list(ao: Any, daemon: Any) -> None:
     assert ao("ls", "--json").json == {"data": [], "meta": {"hiddenTerminatedCount": 0}}
 
 
-def test_unknown_project_is_an_error_not_an_empty_list(ao: Any, daemon: Any, refused: Any) -> None:
-    daemon.script["GET /sessions"] = (200, {"sessions": []})
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_unknown_project_is_an_error_not_an_empty_list(ao: Any, daemon: Any, refused: Any, more: Any) -> None:
+    daemon.script["GET /sessions"] = (200, {"sessions": []} if more else "(no active sessions)\n")
     daemon.script["GET /projects/shpo"] = refused(404, "PROJECT_NOT_FOUND", "no project shpo")
     daemon.script["GET /projects"] = (200, {"projects": [{"id": "shop"}]})
-    ran = ao("ls", "-p", "shpo")
-    assert ran.code == 1
+    ran = ao("ls", "-p", "shpo", *more)
+    assert (ran.code, ran.out) == (1, "")
     assert ran.err == "no project shpo (PROJECT_NOT_FOUND)\n  hint: did you mean shop?\n"
 
 

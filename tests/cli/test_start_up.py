@@ -43,8 +43,8 @@ def test_version_and_help_load_only_the_command_table(ao: Any, words: tuple[str,
     assert {name for name in loaded if not name.startswith("ao")} <= {"__future__", "gc"}
 
 
-def test_session_ls_loads_nothing_heavy(ao: Any, daemon: Any, session: Any) -> None:
-    daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1")], "meta": {"hiddenTerminatedCount": 1}})
+def test_session_ls_loads_nothing_heavy(ao: Any, daemon: Any) -> None:
+    daemon.script["GET /sessions"] = (200, "shop:\n  shop-1  (1s)  [idle]  worker\n")
     loaded = _loaded(ao, "session", "ls")
     assert "ao.cli.listing" in loaded
     assert not loaded & HEAVY

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
-from ao.api import views
+from ao.api import plain, views
 from ao.api.session_wire import ListMeta
 from ao.engine.requests import SessionFacts
 from ao.engine.views import Views
@@ -47,8 +48,15 @@ class Page(msgspec.Struct, frozen=True):
     etag: str
 
 
+class _Text(msgspec.Struct, frozen=True):
+    """Encoded lines, and when they change by themselves."""
+
+    body: bytes
+    until: int
+
+
 class _Row:
-    __slots__ = ("ended", "fragment", "key", "kind", "until")
+    __slots__ = ("ended", "fragment", "key", "kind", "line", "until")
 
     def __init__(self, facts: SessionFacts) -> None:
         self.key = (facts.session.project_id, facts.session.num)
@@ -56,6 +64,7 @@ class _Row:
         self.ended = facts.session.is_terminated
         self.until = facts.status.until or _NEVER
         self.fragment = msgspec.json.encode(views.session(facts))
+        self.line = plain.Line(facts)
 
 
 class Board:
@@ -85,6 +94,7 @@ class Board:
         self._due = _NEVER
         self._version = 0
         self._pages: dict[Filter, Page] = {}
+        self._texts: dict[Filter, _Text] = {}
 
     def page(self, wanted: Filter) -> Page:
         """The list for a filter, as of the last commit."""
@@ -96,7 +106,33 @@ class Board:
             page = self._pages[wanted] = self._join(wanted)
         return page
 
+    def text(self, wanted: Filter) -> bytes:
+        """The same list as lines of text; without a cursor to what follows."""
+        self._refresh()
+        now = self._now()
+        found = self._texts.get(wanted)
+        if found is None or found.until <= now:
+            if len(self._texts) >= _PAGES:
+                self._texts.clear()
+            found = self._texts[wanted] = self._lines(wanted, now)
+        return found.body
+
+    def _lines(self, wanted: Filter, now: int) -> _Text:
+        shown, hidden, _ = self._select(wanted)
+        groups = [
+            (project, [row.line.at(now) for row in rows]) for project, rows in groupby(shown, lambda row: row.key[0])
+        ]
+        body = plain.text(groups, hidden, ended=wanted.ended).encode()
+        return _Text(body, min((row.line.until for row in shown), default=_NEVER))
+
     def _join(self, wanted: Filter) -> Page:
+        shown, hidden, more = self._select(wanted)
+        meta = msgspec.json.encode(ListMeta(hidden_terminated_count=hidden, next_cursor=more))
+        body = b'{"sessions":[%s],"meta":%s}\n' % (b",".join([row.fragment for row in shown]), meta)
+        return Page(body, f'"{self._tag}-{self._version}-{zlib.crc32(repr(wanted).encode()):08x}"')
+
+    def _select(self, wanted: Filter) -> tuple[list[_Row], int, str]:
+        """The rows to show, how many ended ones aren't, and the cursor to what follows."""
         matching = [
             row
             for row in self._order
@@ -111,9 +147,7 @@ class Board:
         if wanted.limit is not None and len(shown) > wanted.limit:
             shown = shown[: wanted.limit]
             more = "{}/{}".format(*shown[-1].key)
-        meta = msgspec.json.encode(ListMeta(hidden_terminated_count=hidden, next_cursor=more))
-        body = b'{"sessions":[%s],"meta":%s}\n' % (b",".join([row.fragment for row in shown]), meta)
-        return Page(body, f'"{self._tag}-{self._version}-{zlib.crc32(repr(wanted).encode()):08x}"')
+        return shown, hidden, more
 
     def _refresh(self) -> None:
         head = self._feed.head
@@ -133,6 +167,7 @@ class Board:
         self._due = min((row.until for row in self._rows.values()), default=_NEVER)
         self._version += 1
         self._pages.clear()
+        self._texts.clear()
 
     def _changed(self) -> set[str] | None:
         """Sessions that changed since the last look; None when everything must be read anew."""

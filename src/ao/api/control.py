@@ -20,6 +20,7 @@ CAPABILITIES: Final = [
     "idempotency-key",
     "messages",
     "session-attach",
+    "session-list-text",
     "session-output",
     "session-phase-poll",
     "spawn-wait-seeded",

@@ -119,7 +119,10 @@ class ConfigPatchInput(Input, frozen=True, kw_only=True):
 
 
 class ListQuery(Input, frozen=True, kw_only=True):
-    """Which sessions. `active` false means only ended ones; `cursor` comes from the previous answer."""
+    """Which sessions. `active` false means only ended ones; `cursor` comes from the previous answer.
+
+    `text` are the lines that `ao ls` prints into a pipe.
+    """
 
     project: str | None = None
     active: bool | None = None
@@ -128,6 +131,7 @@ class ListQuery(Input, frozen=True, kw_only=True):
     kind: Literal["worker", "orchestrator"] | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] | None = None
     cursor: str | None = None
+    format: Literal["json", "text"] = "json"
 
 
 class SpawnQuery(Input, frozen=True, kw_only=True):

@@ -197,7 +197,8 @@ def _content(operation: Operation, kind: type[Output]) -> dict[str, Any]:
     if operation.raw_json:
         name = "application/yaml" if operation.path.endswith(".yaml") else "application/json"
         return {name: {"schema": _ANY_OBJECT}}
-    return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+    json = {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+    return {**json, "text/plain": {"schema": {"type": "string"}}} if operation.text else json
 
 
 if __name__ == "__main__":

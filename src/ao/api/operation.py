@@ -101,8 +101,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `params` are read from `{name}` in `path`. `detached` commands run as tasks of the daemon: neither a time-out nor a
     client that leaves cancels them half-way. `stream` marks answers without end, which no time-out ends.
-    `project` tells, from
-    parameters and body, which project is called about.
+    `project` tells, from parameters and body, which project is called about.
     """
 
     id: str
@@ -120,6 +119,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     raw_json: bool = False
     """The answer is a JSON document that isn't one of our types."""
+    text: bool = False
+    """Also answers with lines of text, when the query says `format=text`."""
     body_limit: int = 1 << 20
     """Bytes."""
     idempotent: bool = False

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from ao import log
-from ao.api import inputs, session_wire, views
+from ao.api import inputs, plain, session_wire, views
 from ao.api.access import Scope
 from ao.api.board import Filter
 from ao.api.inputs import CleanupQuery, KillQuery, ListQuery, OutputQuery, PhaseQuery, SpawnQuery
@@ -26,16 +26,19 @@ _Plain = Call[inputs.NoBody, inputs.NoQuery]
 def _list(call: Call[inputs.NoBody, ListQuery]) -> Reply:
     query = call.query
     ended = None if query.active is None else not query.active
-    page = call.api.board.page(
-        Filter(
-            project=call.within(query.project),
-            kind=Kind.ORCHESTRATOR if query.orchestrator_only else query.kind,
-            ended=False if query.fresh else ended,
-            nothing=(query.fresh and ended is True) or (query.orchestrator_only and query.kind == "worker"),
-            limit=query.limit,
-            after=_cursor(query.cursor),
-        )
+    wanted = Filter(
+        project=call.within(query.project),
+        kind=Kind.ORCHESTRATOR if query.orchestrator_only else query.kind,
+        ended=False if query.fresh else ended,
+        nothing=(query.fresh and ended is True) or (query.orchestrator_only and query.kind == "worker"),
+        limit=query.limit,
+        after=_cursor(query.cursor),
     )
+    if query.format == "text":
+        return Reply(
+            body=call.api.board.text(wanted), headers={"Content-Type": plain.TYPE, "Cache-Control": "no-cache"}
+        )
+    page = call.api.board.page(wanted)
     return Reply(body=page.body, headers={"ETag": page.etag, "Cache-Control": "no-cache"})
 
 
@@ -212,6 +215,7 @@ OPERATIONS = (
         tag="sessions",
         scope=Scope.PROJECT,
         tagged=True,
+        text=True,
     ),
     Operation(
         id="spawnSession",

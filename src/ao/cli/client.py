@@ -45,6 +45,20 @@ class Client:
         """GET under `/api/v1`; the decoded body."""
         return self.call("GET", path, query=query, timeout_s=timeout_s)
 
+    def text(self, path: str, query: Mapping[str, str]) -> str:
+        """GET lines of text under `/api/v1`. Raises `CliError`, also when the daemon answers with something else."""
+        target = API + path + _query(query)
+        answer = self._exchange("GET", target, None, {"Accept": "text/plain"}, CALL_TIMEOUT_S)
+        if answer.status != 200:
+            raise refusal(answer)
+        if not answer.headers.get("content-type", "").startswith("text/plain"):
+            raise CliError(
+                f"the daemon has no text for {path}",
+                code="DAEMON_ANSWER_INVALID",
+                hint="it is of another version; restart it: ao stop; ao start",
+            )
+        return answer.body.decode("utf-8", "replace")
+
     def post(
         self,
         path: str,

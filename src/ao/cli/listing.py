@@ -1,11 +1,12 @@
 """Lists of sessions: `ao ls`, `ao session ls` and `ao orchestrator ls`.
 
-Piped, the rows keep the fixed form `  ID  (AGE)  [STATUS]  KIND  ISSUE`; on a terminal they are aligned, coloured and
-say more. JSON is the same either way.
+Piped, a list of sessions is the daemon's own text, copied (a thousand rows of JSON would take longer to read than
+everything else together); on a terminal the rows are aligned, coloured and say more. JSON is the same either way.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 
 from ao.cli import moments, output
@@ -57,19 +58,17 @@ def cells(session: dict[str, Any], now: float) -> list[str]:
     return [session["id"], moments.age(when, now), status, session.get("harness", ""), session.get("branch", ""), about]
 
 
-def _plain(session: dict[str, Any], now: float, *, orchestrators: bool) -> str:
+def _orchestrator(session: dict[str, Any], now: float) -> str:
+    """An orchestrator's row in a pipe."""
     when = (session.get("activity") or {}).get("lastActivityAt") or session.get("createdAt", "")
     age = moments.age(when, now)
     parts = [session["id"], f"({age})" if age else ""]
     parts.append(f"[{session['status']}]" if session.get("status") else "")
-    if orchestrators:
-        parts.append("terminated" if session.get("isTerminated") else "")
-    else:
-        parts += [session.get("kind", ""), session.get("issueId", "")]
+    parts.append("terminated" if session.get("isTerminated") else "")
     return "  " + "  ".join(output.clean(part) for part in parts if part)
 
 
-def _show(sessions: Sequence[dict[str, Any]], *, orchestrators: bool) -> None:
+def _show(sessions: Sequence[dict[str, Any]]) -> None:
     now = time.time()
     project = None
     wide = output.on_terminal()
@@ -83,7 +82,7 @@ def _show(sessions: Sequence[dict[str, Any]], *, orchestrators: bool) -> None:
             project = session.get("projectId")
             output.emit(f"{output.clean(project)}:")
         if not wide:
-            output.emit(_plain(session, now, orchestrators=orchestrators))
+            output.emit(_orchestrator(session, now))
             continue
         row = padded[index]
         if colour:
@@ -96,22 +95,27 @@ def _ls(context: Context, values: Values) -> None:
     query = {} if values.on("include-terminated") else {"active": "true"}
     if project:
         query["project"] = project
+    if not values.on("all"):
+        query["kind"] = "worker"
+    if not values.on("json") and not output.on_terminal():
+        text = context.client.text("/sessions", {**query, "format": "text"})
+        if project and text.startswith("("):
+            _check_project(context, project)
+        sys.stdout.write(text)
+        return
     answer = context.client.get("/sessions", query)
     sessions = in_order(answer.get("sessions", []))
     if project and not sessions:
-        with suggesting(context, project):
-            context.client.get(f"/projects/{_escaped(project)}")
-    if not values.on("all"):
-        sessions = [session for session in sessions if session.get("kind") != "orchestrator"]
+        _check_project(context, project)
     meta = answer.get("meta") or {}
-    hidden = 0 if values.on("include-terminated") else int(meta.get("hiddenTerminatedCount", 0))
+    hidden = int(meta.get("hiddenTerminatedCount", 0))
     if values.on("json"):
         output.emit_json(
             {"data": [entry(session) for session in sessions], "meta": {**meta, "hiddenTerminatedCount": hidden}}
         )
         return
     if sessions:
-        _show(sessions, orchestrators=False)
+        _show(sessions)
     else:
         output.emit("(no sessions)" if values.on("include-terminated") else "(no active sessions)")
     if hidden:
@@ -119,10 +123,12 @@ def _ls(context: Context, values: Values) -> None:
         output.emit(f"{hidden} terminated session{plural} hidden. Use --include-terminated to show.")
 
 
-def _escaped(text: str) -> str:
+def _check_project(context: Context, project: str) -> None:
+    """Nothing of an unknown project is an error, with the nearest known one as its hint."""
     from ao.cli.client import escape
 
-    return escape(text)
+    with suggesting(context, project):
+        context.client.get(f"/projects/{escape(project)}")
 
 
 def _ls_orchestrators(context: Context, values: Values) -> None:
@@ -134,7 +140,7 @@ def _ls_orchestrators(context: Context, values: Values) -> None:
     if values.on("json"):
         output.emit_json({"data": [entry(session) for session in sessions]})
     elif sessions:
-        _show(sessions, orchestrators=True)
+        _show(sessions)
     else:
         output.emit("(no orchestrators)")
 
