@@ -172,10 +172,10 @@ COMMANDS = {
             Option("--env", "an environment variable of the agents, added to the others", "NAME=VALUE", many=True),
             Option("--symlink", "a path linked from the repository; replaces the list", "PATH", many=True),
             Option("--post-create", "a command run in a new worktree; replaces the list", "COMMAND", many=True),
-            Option("--post-create-timeout", "how long each may take", "DURATION", kind="duration"),
+            Option("--post-create-timeout", "how long all of them together may take", "DURATION", kind="duration"),
             Option("--fetch", "fetch the base before a spawn", "WHEN", choices=("never", "auto", "always")),
-            Option("--agent-rules", "rules for every agent, as text", "TEXT"),
-            Option("--agent-rules-file", "rules for every agent, from a file of the repository", "PATH"),
+            Option("--agent-rules", "rules for workers, as text", "TEXT"),
+            Option("--agent-rules-file", "rules for workers, from a file of the repository", "PATH"),
             Option("--orchestrator-rules", "rules for the orchestrator", "TEXT"),
             Option(
                 "--set",
