@@ -11,6 +11,11 @@ import pytest
 
 from tests.engine.house import House, opened
 
+SILENT = """
+name = "Silent"
+args = ["-c", "stty -echo; exec cat >/dev/null"]
+binary = {names = ["sh"]}
+"""
 BROKEN = """
 name = "Broken"
 args = ["-c", "echo no licence; exit 3"]
@@ -29,6 +34,7 @@ async def house() -> AsyncIterator[House]:
     """A short path: tmux sockets need one."""
     path = Path(tempfile.mkdtemp(prefix="g"))
     (path / "agents").mkdir()
+    (path / "agents" / "silent.toml").write_text(SILENT)
     (path / "agents" / "broken.toml").write_text(BROKEN)
     (path / "agents" / "slow.toml").write_text(SLOW)
     async with opened(path) as made:

@@ -189,3 +189,12 @@ async def test_messages_of_a_killed_session_are_told_to_have_failed(house: House
     assert states(found) == [MessageState.FAILED]
     assert "ended" in found[0].failure
     assert Path(session.workspace_path).exists() is False
+
+
+async def test_an_agent_that_shows_nothing_is_not_waited_for(house: House) -> None:
+    session = await house.spawn(agent="silent")
+    async with asyncio.timeout(10):
+        await house.engine.messaging.send(session.id, "hello", source=MessageSource.USER)
+        while house.engine.messaging.list(session.id)[0].state is MessageState.QUEUED:
+            house.changed.clear()
+            await house.changed.wait()

@@ -83,15 +83,16 @@ class Watches:
                 del self._heard[session_id]
 
     async def _screen_shows(self, session: Session, marks: tuple[str, ...]) -> bool:
-        """Wait until one of `marks` stands on two equal screens in a row; False when it didn't in time."""
-        before = ""
+        """Wait until one of `marks` stands on two equal screens in a row; False when it didn't in time. Of an agent
+        without marks nothing is known but that its screen rests."""
+        before = None
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
         while asyncio.get_running_loop().time() < deadline:
             row = self._world.session(session.id)
             if row.phase is not Phase.LIVE or _is_at_work(row):
                 return True
             screen = await self._world.runtime.capture(terminal_of(session), lines=80)
-            if screen and screen == before and (not marks or any(mark in screen for mark in marks)):
+            if screen == before and (not marks or any(mark in screen for mark in marks)):
                 return True
             before = screen
             await asyncio.sleep(READY_POLL_S)
