@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ao import paths
 from ao.model import ids
 from ao.model.errors import CODES, AoError
-from ao.model.text import TEXT_LIMIT, sanitise, too_long
+from ao.model.text import TEXT_LIMIT, first_line, sanitise, too_long
 
 
 @pytest.mark.parametrize("bad", ["", "..", ".a", "a/b", "a\\b", "a..b", "-a", "a b", "ä", "a\n", "a" * 129])
@@ -78,3 +78,9 @@ def test_every_code_has_a_kind_and_an_http_status() -> None:
         error = AoError(code, "m")
         assert 400 <= error.status < 600
         assert error.kind
+
+
+def test_a_summary_is_the_first_line_that_says_something() -> None:
+    assert first_line("\n  fix it \nnow", limit=20) == "fix it"
+    assert first_line("a" * 30, limit=10) == "a" * 9 + "…"
+    assert first_line(" \n", limit=10) == ""

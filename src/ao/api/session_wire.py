@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from ao.api.wire import Flag, Output, Time
 
@@ -68,6 +70,7 @@ class Session(Output, frozen=True, kw_only=True):
     kind: str
     harness: str
     display_name: str = ""
+    summary: Annotated[str, Meta(description="the first line of its prompt, at most 120 characters")] = ""
     activity: ActivityView
     is_terminated: bool
     created_at: Time

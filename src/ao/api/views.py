@@ -30,6 +30,7 @@ def session(facts: SessionFacts) -> session_wire.Session:
         kind=row.kind,
         harness=row.agent,
         display_name=row.display_name,
+        summary=row.summary,
         activity=session_wire.ActivityView(state=row.activity, last_activity_at=moment(row.activity_at)),
         is_terminated=row.is_terminated,
         created_at=moment(row.created_at),

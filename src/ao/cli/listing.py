@@ -45,7 +45,7 @@ def in_order(sessions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def cells(session: dict[str, Any], now: float) -> list[str]:
     """The columns of a session on a terminal: id, age, status, agent, branch, what it is about."""
     when = (session.get("activity") or {}).get("lastActivityAt") or session.get("createdAt", "")
-    about = session.get("displayName") or session.get("issueId") or ""
+    about = session.get("displayName") or session.get("issueId") or session.get("summary") or ""
     failure = session.get("failure") or {}
     if failure:
         about = f"{failure.get('code', '')}: {failure.get('message', '')}"

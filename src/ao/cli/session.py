@@ -30,6 +30,7 @@ def describe(session: dict[str, Any]) -> list[str]:
         ("id", session.get("id")),
         ("project", session.get("projectId")),
         ("name", session.get("displayName")),
+        ("about", session.get("summary")),
         ("role", session.get("kind")),
         ("status", session.get("status")),
         ("scm status", session.get("scmStatus")),

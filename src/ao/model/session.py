@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from ao.model import ids
+from ao.model.text import first_line
 
 
 class Kind(StrEnum):
@@ -52,6 +53,7 @@ class WorkspaceState(StrEnum):
 
 
 PERMISSIONS: Final = ("default", "accept-edits", "auto", "bypass-permissions")
+SUMMARY_LIMIT: Final = 120
 STARTING: Final = frozenset({Phase.SEEDED, Phase.WORKSPACE, Phase.LAUNCHED})
 TERMINATED: Final = frozenset({Phase.ENDING, Phase.ENDED})
 
@@ -126,6 +128,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     def is_half_made(self) -> bool:
         """Ended without ever having been launched: nothing to kill or restore."""
         return self.phase is Phase.ENDED and self.launches == 0
+
+    @property
+    def summary(self) -> str:
+        """What it is about, in a line: the beginning of its prompt."""
+        return first_line(self.prompt, limit=SUMMARY_LIMIT)
 
     @property
     def warning_list(self) -> list[str]:

@@ -21,6 +21,12 @@ def sanitise(text: str) -> str:
     return "".join(ch for ch in text if ch in _KEPT or unicodedata.category(ch) != "Cc")
 
 
+def first_line(text: str, *, limit: int) -> str:
+    """The first line of `text` that isn't blank, trimmed; with an ellipsis when longer than `limit` characters."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
 def too_long(text: str, *, compat: bool) -> bool:
     """Whether `text` exceeds the limit: characters normally, bytes for the original's clients."""
     return len(text.encode()) > COMPAT_LIMIT if compat else len(text) > TEXT_LIMIT
