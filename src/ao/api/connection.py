@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from ao.api.wire import APIError
 
 HEAD_WITHIN_S: Final = 10.0
-_JSON: Final = "application/json; charset=utf-8"
+JSON_TYPE: Final = "application/json; charset=utf-8"
 _logger: Final = logging.getLogger("ao.api")
 
 
@@ -79,7 +79,7 @@ class Connection(RequestHandler):
             _logger.error("request failed before it was dispatched", exc_info=exc)
         problem = APIError(error="bad_request", code="INVALID_REQUEST", message="this is not an HTTP/1.1 request")
         body = msgspec.json.encode(problem) + b"\n"
-        response = web.Response(body=body, status=status, headers={"Content-Type": _JSON})
+        response = web.Response(body=body, status=status, headers={"Content-Type": JSON_TYPE})
         response.force_close()
         return response
 

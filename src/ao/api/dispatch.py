@@ -24,13 +24,12 @@ from ao import log
 from ao.api import refusal
 from ao.api.access import COOKIE, Caller, Scope
 from ao.api.body import read_body
-from ao.api.connection import Connection
+from ao.api.connection import JSON_TYPE, Connection
 from ao.api.decoding import decode_body, decode_query, split_target
 from ao.api.inputs import NoBody
 from ao.api.operation import Answer, Api, Call, Operation, Reply, Routes, Stream
 from ao.model.errors import AoError
 
-JSON_TYPE: Final = "application/json; charset=utf-8"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,64}")
 _logger: Final = logging.getLogger("ao.api")
