@@ -40,8 +40,6 @@ class Lifecycle:
             self._watches.heard(session_id)
         if signal.submitted:
             await self._messaging.confirmed(session_id)
-        if changed is not None and changed.activity is not before.activity:
-            self._messaging.wake(session_id)
         return changed
 
     def forget(self, session_id: str) -> None:

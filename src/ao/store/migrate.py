@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS migrations (
 ) STRICT"""
 
 
+PAGE_CACHE: Final = "cache_size=-128"
+"""In KiB: the system's cache holds the file anyway, and a daemon at rest should be small."""
+
+
 class Migration(msgspec.Struct, frozen=True):
     """One step of the schema."""
 
@@ -94,7 +98,13 @@ def _connect(path: str) -> sqlite3.Connection:
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
         conn.create_function("ao_handle", 1, ids.handle_for, deterministic=True)
-        for pragma in ("busy_timeout=5000", "synchronous=FULL", "temp_store=MEMORY", "journal_size_limit=16777216"):
+        for pragma in (
+            "busy_timeout=5000",
+            "synchronous=FULL",
+            "temp_store=MEMORY",
+            "journal_size_limit=16777216",
+            PAGE_CACHE,
+        ):
             conn.execute(f"PRAGMA {pragma}").fetchall()
     except BaseException:
         conn.close()
