@@ -73,7 +73,7 @@ def markdown(rows: list[Row]) -> str:
         "an absolute figure is the median of three rounds; p99 is printed, not judged. What a row measures, and how,",
         "is in the docstring of its module in `bench/`.",
         "",
-        f"Machine: {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}.",
+        f"Machine: {os.cpu_count()} cores, Linux {platform.release().partition("-")[0]}, Python {platform.python_version()}.",
         "",
         "| goal | what | measured | goal is | met | detail |",
         "|---|---|---|---|---|---|",
