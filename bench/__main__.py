@@ -66,6 +66,7 @@ def text(row: Row) -> str:
 
 def markdown(rows: list[Row]) -> str:
     """The page of all rows, with the machine they were measured on."""
+    kernel = platform.release().partition("-")[0]
     lines = [
         "# Speed",
         "",
@@ -73,7 +74,7 @@ def markdown(rows: list[Row]) -> str:
         "an absolute figure is the median of three rounds; p99 is printed, not judged. What a row measures, and how,",
         "is in the docstring of its module in `bench/`.",
         "",
-        f"Machine: {os.cpu_count()} cores, Linux {platform.release().partition("-")[0]}, Python {platform.python_version()}.",
+        f"Machine: {os.cpu_count()} cores, Linux {kernel}, Python {platform.python_version()}.",
         "",
         "| goal | what | measured | goal is | met | detail |",
         "|---|---|---|---|---|---|",
