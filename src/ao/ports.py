@@ -121,7 +121,6 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     origin: str
     default_branch: str
-    has_commits: bool
 
 
 class BranchRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,9 +219,6 @@ class Workspaces(Protocol):
         """Link repository files into the worktree (missing sources and existing targets are skipped, a link out of
         the repository refused) and hide them from git status. Returns warnings."""
 
-    async def list_managed(self, root: str) -> list[str]:
-        """Paths of session folders below the managed root `<root>/<project>/<session>`."""
-
 
 class Liveness(StrEnum):
     """What a probe found. Unknown changes nothing."""
@@ -241,7 +237,8 @@ class Terminal(msgspec.Struct, frozen=True):
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the supervisor needs. `folder` is this launch's own (0700); `env` is complete but for the terminal's
-    own variables. Arguments and environment reach the process through 0600 files, never through a command line."""
+    own variables. Both reach the supervisor through a 0600 file; the agent's own command line is `argv`, for all to
+    see, and so holds no secret."""
 
     terminal: Terminal
     folder: str
@@ -286,16 +283,18 @@ class Runtime(Protocol):
         the terminal is gone before anything was written."""
 
     async def press_enter(self, terminal: Terminal) -> None:
-        """One bare Enter."""
+        """One bare Enter. Raises `RUNTIME_FAILED` when it can't be given."""
 
     async def typed_at(self, terminal: Terminal) -> int | None:
-        """When an attached client last typed, in milliseconds since the epoch; None when none is attached."""
+        """When an attached client last typed, in milliseconds since the epoch; None when none is attached. Raises
+        `RUNTIME_FAILED` when nobody can tell."""
 
     async def capture(self, terminal: Terminal, *, lines: int) -> str:
-        """The last `lines` lines of screen and history, trailing blank lines trimmed; "" when there is no terminal."""
+        """The last `lines` lines of screen and history, trailing blank lines trimmed; "" when there is no terminal.
+        Raises `RUNTIME_FAILED` when nobody can tell."""
 
     async def close(self, terminal: Terminal) -> None:
-        """Close the terminal with what runs in it; idempotent."""
+        """Close the terminal with what runs in it; idempotent. Raises `RUNTIME_FAILED` when nobody can tell."""
 
     async def terminals(self, server: int) -> list[str]:
         """Handles of all session terminals of a server; empty when it doesn't run. Raises `RUNTIME_FAILED` when it

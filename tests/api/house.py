@@ -72,7 +72,7 @@ class StandInWorkspaces:
         """A folder with `.git` is a repository."""
         if not os.path.isdir(os.path.join(path, ".git")):
             raise AoError("NOT_A_GIT_REPO", f"{path} is not the top of a git repository")
-        return Repository(path=path, origin="", default_branch="main", has_commits=True)
+        return Repository(path=path, origin="", default_branch="main")
 
     async def top_number(self, repo_path: str, project_id: str) -> int:
         """No foreign branches."""
@@ -114,10 +114,6 @@ class StandInWorkspaces:
 
     async def provision(self, checkout: Checkout, symlinks: Sequence[str]) -> list[str]:
         """Nothing to link."""
-        return []
-
-    async def list_managed(self, root: str) -> list[str]:
-        """Nothing on disk."""
         return []
 
 

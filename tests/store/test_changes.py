@@ -93,12 +93,3 @@ async def test_the_head_survives_when_every_row_is_pruned(
     await reopened.write(lambda conn: projects.put(conn, project("web")))
     assert [change.seq for change in changes.after(reopened.read, head)] == [head + 1]
     await reopened.close()
-
-
-async def test_the_last_change_of_a_session_is_its_own(database: Database) -> None:
-    first = await seeded(database)
-    await seeded(database)
-    last = changes.last_of_session(database.read, first.id)
-    assert last is not None
-    assert (last.seq, last.session_id) == (2, first.id)
-    assert changes.last_of_session(database.read, "nope") is None

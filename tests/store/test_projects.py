@@ -59,8 +59,8 @@ async def test_w3_registering_again_keeps_the_counter_and_the_first_date(databas
 
 
 async def test_the_counter_can_be_raised_and_never_lowered(database: Database) -> None:
-    await database.write(lambda conn: projects.raise_num(conn, "app", 12))
-    await database.write(lambda conn: projects.raise_num(conn, "app", 5))
+    await database.write(lambda conn: projects.put(conn, replace(project(), next_num=12)))
+    await database.write(lambda conn: projects.put(conn, replace(project(), next_num=5)))
     assert projects.next_num(database.read, "app") == 12
     with pytest.raises(LookupError):
         projects.next_num(database.read, "nope")
@@ -94,6 +94,6 @@ async def test_nothing_is_told_when_no_visible_fact_of_a_project_changed(
 ) -> None:
     published.clear()
     await database.write(lambda conn: projects.put(conn, replace(project(), updated_at=500)))
-    await database.write(lambda conn: projects.raise_num(conn, "app", 40))
+    await database.write(lambda conn: projects.put(conn, replace(project(), next_num=40)))
     await database.write(lambda conn: projects.set_config(conn, "app", "", 600))
     assert published == []

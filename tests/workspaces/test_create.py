@@ -268,12 +268,3 @@ async def test_a_root_behind_a_link_is_fine(bench: Bench) -> None:
     for checkout in (first, second):
         assert (await bench.rooms.remove(checkout, force=False)).removed
     assert bench.registered() == []
-
-
-async def test_session_folders_below_the_root_are_listed(bench: Bench) -> None:
-    assert await bench.rooms.list_managed(str(bench.root)) == []
-    await bench.spawn(1)
-    await bench.spawn(2)
-    (bench.root / "stray.txt").touch()
-    (bench.root / "demo" / ".hidden").mkdir()
-    assert await bench.rooms.list_managed(str(bench.root)) == [str(bench.root / "demo" / f"demo-{n}") for n in (1, 2)]

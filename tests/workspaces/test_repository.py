@@ -29,7 +29,7 @@ async def _refused(bench: Bench, path: Path | str) -> AoError:
 
 async def test_a_repository_is_described(bench: Bench) -> None:
     found = await bench.rooms.inspect(str(bench.repo))
-    assert (found.path, found.origin, found.default_branch, found.has_commits) == (str(bench.repo), "", "main", True)
+    assert (found.path, found.origin, found.default_branch) == (str(bench.repo), "", "main")
 
 
 async def test_the_default_branch_is_origins_then_the_one_checked_out(bench: Bench) -> None:
@@ -42,12 +42,11 @@ async def test_the_default_branch_is_origins_then_the_one_checked_out(bench: Ben
     assert (await bench.rooms.inspect(str(bench.repo))).default_branch == "main"
 
 
-async def test_an_unborn_repository_is_one_without_commits(bench: Bench, tmp_path: Path) -> None:
+async def test_an_unborn_repository_can_be_described(bench: Bench, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     bench.git(empty, "init", "-q", "-b", "trunk")
-    found = await bench.rooms.inspect(str(empty))
-    assert (found.has_commits, found.default_branch) == (False, "trunk")
+    assert (await bench.rooms.inspect(str(empty))).default_branch == "trunk"
 
 
 async def test_only_the_top_level_of_a_work_tree_is_a_repository(bench: Bench, tmp_path: Path) -> None:

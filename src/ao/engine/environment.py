@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
+from ao.engine.world import Settings
 from ao.model.session import Session
 
 INHERITED: Final = frozenset(
@@ -22,23 +23,6 @@ INHERITED: Final = frozenset(
 """Variables handed on as they are. Credentials of forges and clouds are not among them; a project's `env` may add
 any, and an agent's specification names those its own provider needs."""
 INHERITED_PREFIXES: Final = ("LC_", "XDG_")
-SESSION_VARIABLES: Final = ("AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID", "AO_TOKEN", "AO_BIN")
-
-
-class Locations(Protocol):
-    """Where this daemon's things are."""
-
-    @property
-    def data_dir(self) -> str:
-        """The data folder."""
-
-    @property
-    def run_file(self) -> str:
-        """The run file."""
-
-    @property
-    def ao_bin(self) -> str:
-        """Absolute path of `ao`."""
 
 
 def base_environment(environ: Mapping[str, str], *, ao_bin: str) -> dict[str, str]:
@@ -53,7 +37,7 @@ def base_environment(environ: Mapping[str, str], *, ao_bin: str) -> dict[str, st
 
 
 def session_environment(
-    session: Session, *, base: Mapping[str, str], project: Mapping[str, str], settings: Locations
+    session: Session, *, base: Mapping[str, str], project: Mapping[str, str], settings: Settings
 ) -> dict[str, str]:
     """The environment of one session without its token; our variables win over the project's."""
     env = {**base, **project}

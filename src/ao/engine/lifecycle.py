@@ -7,15 +7,14 @@ from msgspec.structs import replace
 from ao.engine.messaging import Messaging
 from ao.engine.watching import Watches
 from ao.engine.world import World
-from ao.model.lifecycle import reduce
-from ao.model.session import Activity, Session
+from ao.model.lifecycle import is_late, reduce
+from ao.model.session import Session
 from ao.model.signal import Flight, Signal
-
-_NEEDS_PERSON = frozenset({Activity.BLOCKED, Activity.WAITING_INPUT})
 
 
 class Lifecycle:
-    """The sole writer of activity. Keeps what a restart may forget in memory: tools in flight, newest sequence."""
+    """The sole writer of a living session's activity (a launch begins it, a teardown ends it). Keeps what a restart may
+    forget in memory: tools in flight, newest sequence."""
 
     def __init__(self, world: World, watches: Watches, messaging: Messaging) -> None:
         self._world = world
@@ -61,6 +60,5 @@ class Lifecycle:
             self._flights[before.id] = flown
         else:
             self._flights.pop(before.id, None)
-        late = signal.boot_id == before.hook_boot and signal.seq < before.hook_seq
-        if signal.seq and not late:
+        if signal.seq and not is_late(before, signal):
             self._newest[before.id] = (signal.boot_id, signal.seq)

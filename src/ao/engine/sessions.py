@@ -118,7 +118,7 @@ class Sessions:
         """Remove what ended sessions left on disk. Busy sessions and work worth keeping are skipped with a reason."""
         cleaned: list[str] = []
         skipped: list[tuple[str, str]] = []
-        for session in sessions.all_sessions(self._world.db.read, project=project, terminated=True):
+        for session in sessions.terminated(self._world.db.read, project=project):
             if session.workspace_state not in (WorkspaceState.PRESENT, WorkspaceState.PRESERVED):
                 continue
             if self._locks.busy(session.id):

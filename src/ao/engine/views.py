@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ao.engine.requests import SessionFacts
 from ao.engine.world import World
-from ao.model.session import Kind, Phase, Session
+from ao.model.session import Phase, Session
 from ao.model.status import derive
 from ao.store import sessions
 
@@ -19,24 +19,9 @@ class Views:
         """One session. Raises `SESSION_NOT_FOUND`."""
         return self.of(self._world.session(session_id))
 
-    def list(
-        self,
-        *,
-        project: str | None = None,
-        kind: Kind | None = None,
-        terminated: bool | None = None,
-        limit: int | None = None,
-        after: tuple[str, int] | None = None,
-    ) -> list[SessionFacts]:
-        """Sessions by project and number, after the given (project, number)."""
-        rows = sessions.all_sessions(
-            self._world.db.read, project=project, kind=kind, terminated=terminated, limit=limit, after=after
-        )
-        return [self.of(row) for row in rows]
-
-    def hidden_terminated(self, project: str | None) -> int:
-        """How many ended sessions there are."""
-        return sessions.count(self._world.db.read, project=project, terminated=True)
+    def list(self) -> list[SessionFacts]:
+        """All sessions by project and number."""
+        return [self.of(row) for row in sessions.all_sessions(self._world.db.read)]
 
     def of(self, session: Session) -> SessionFacts:
         """A row with what is derived from it now."""

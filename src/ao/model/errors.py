@@ -18,7 +18,6 @@ CONFLICT: Final = ("conflict", 409)
 PAYLOAD_TOO_LARGE: Final = ("payload_too_large", 413)
 UNSUPPORTED_MEDIA_TYPE: Final = ("unsupported_media_type", 415)
 MISDIRECTED: Final = ("forbidden", 421)
-UNPROCESSABLE: Final = ("unprocessable", 422)
 INTERNAL: Final = ("internal", 500)
 UNAVAILABLE: Final = ("unavailable", 503)
 TIMEOUT: Final = ("timeout", 504)
@@ -26,9 +25,7 @@ TIMEOUT: Final = ("timeout", 504)
 CODES: Final[Mapping[str, tuple[str, int]]] = {
     "AGENT_BINARY_NOT_FOUND": BAD_REQUEST,
     "AGENT_EXITED": CONFLICT,
-    "AGENT_NOT_FOUND": NOT_FOUND,
     "AGENT_NOT_STARTED": BAD_REQUEST,
-    "AGENT_REQUIRED": BAD_REQUEST,
     "BRANCH_CHECKED_OUT_ELSEWHERE": CONFLICT,
     "BRANCH_NOT_FETCHED": BAD_REQUEST,
     "CONFIG_INVALID": BAD_REQUEST,

@@ -156,7 +156,6 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
     native_id: str = ""
     replaces: str = ""
-    warnings: str = "[]"
     idempotency_key: str = ""
 
 

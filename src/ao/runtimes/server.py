@@ -3,7 +3,7 @@
 The server is started by a command of its own (never as a side effect of a session), with an empty environment, no
 configuration file and every option that matters pinned, and it stays when it is empty until the daemon lets go of it.
 It lives in the cgroup of the daemon that started it: where a service manager ends user sessions at logout (systemd
-without lingering), it ends with them; nothing here can prevent that, so the documentation says it.
+without lingering), it ends with them; nothing here can prevent that, so docs/troubleshooting.md says it.
 
 The control client is attached to a holder session whose only pane is dead, and asks for no output: idle terminals
 cause no wake-ups. The holder's name has a character that no session's handle may have. A control client whose daemon

@@ -1,8 +1,9 @@
 """The launch file: a POSIX sh script that runs one agent in its terminal and records pid and exit code.
 
-Prompts, tokens and environment stand in this 0600 file and never in a command line that `ps` shows. The agent's process
-is a direct exec, so the recorded pid is the agent's own. `pid` and `exit` hold one number and a newline, written by a
-single write(2): without the newline they count as not written yet.
+Command and environment stand in this 0600 file and not in tmux's command line, so `ps` shows no token. (It shows the
+agent's own arguments, and with them a prompt that is one.) The agent's process is a direct exec, so the recorded pid is
+the agent's own. `pid` and `exit` hold one number and a newline, written by a single write(2): without the newline they
+count as not written yet.
 
 The script stays the leader of the terminal and outlives Ctrl-C; when the agent has ended it becomes the person's shell.
 It must not outlive a closed terminal: the kernel hangs up on the leader, and on the agent only when the leader dies.

@@ -41,12 +41,6 @@ def prune(conn: Connection, *, older_than_iso: str, keep_rows: int) -> int:
     return conn.execute("DELETE FROM change_log WHERE seq < ?", (first,)).rowcount
 
 
-def last_of_session(conn: Connection, session_id: str) -> Change | None:
-    """The newest change kept of a session."""
-    found = _changes(conn, "WHERE session_id = ? ORDER BY seq DESC LIMIT 1", (session_id,))
-    return found[0] if found else None
-
-
 def _changes(conn: Connection, rest: str, values: tuple[Any, ...]) -> list[Change]:
     return [
         Change(seq=seq, project_id=project, session_id=session, type=kind, payload=payload, created_at=created)

@@ -69,8 +69,3 @@ def next_num(conn: Connection, project_id: str) -> int:
         raise LookupError(f"project {project_id} isn't registered")
     found: int = row[0]
     return found
-
-
-def raise_num(conn: Connection, project_id: str, at_least: int) -> None:
-    """Let the counter stand at `at_least` or above."""
-    conn.execute("UPDATE projects SET next_num = ?2 WHERE id = ?1 AND next_num < ?2", (project_id, at_least))

@@ -14,8 +14,6 @@ from ao.model.session import Kind, NewSession, Session
 from ao.store.rows import Connection, Table
 
 _TABLE = Table("sessions", Session, fixed=frozenset({"id", "project_id", "num", "kind", "created_at"}))
-_ACTIVE = "phase NOT IN ('ending', 'ended')"
-_TERMINATED = "phase IN ('ending', 'ended')"
 _IN_ORDER = " ORDER BY project_id, num"
 
 
@@ -56,7 +54,6 @@ def seed(conn: Connection, new: NewSession, *, now: int, at_least: int = 1) -> S
         permissions=new.permissions,
         repo_path=new.repo_path,
         branch=new.branch or ids.default_branch(session_id),
-        warnings=new.warnings,
         native_id=new.native_id,
         replaces=new.replaces,
         activity_at=now,
@@ -75,38 +72,14 @@ def get(conn: Connection, session_id: str) -> Session | None:
     return _TABLE.first(conn, "WHERE id = ?", (session_id,))
 
 
-def all_sessions(
-    conn: Connection,
-    *,
-    project: str | None = None,
-    kind: Kind | None = None,
-    terminated: bool | None = None,
-    limit: int | None = None,
-    after: tuple[str, int] | None = None,
-) -> list[Session]:
-    """Sessions by project and number; `after` is the (project id, number) of the last one of an earlier page."""
-    terms: list[tuple[str, tuple[str | int, ...]]] = []
-    if project is not None:
-        terms.append(("project_id = ?", (project,)))
-    if kind is not None:
-        terms.append(("kind = ?", (kind.value,)))
-    if terminated is not None:
-        terms.append((_TERMINATED if terminated else _ACTIVE, ()))
-    if after is not None:
-        terms.append(("(project_id, num) > (?, ?)", after))
-    where = f"WHERE {' AND '.join(term for term, _ in terms)}" if terms else ""
-    values = tuple(value for _, each in terms for value in each)
-    return _TABLE.select(conn, f"{where}{_IN_ORDER} LIMIT ?", (*values, -1 if limit is None else limit))
+def all_sessions(conn: Connection) -> list[Session]:
+    """Every session, by project and number."""
+    return _TABLE.select(conn, _IN_ORDER)
 
 
-def count(conn: Connection, *, project: str | None = None, terminated: bool | None = None) -> int:
-    """How many sessions there are."""
-    terms = ["project_id = :project"] if project is not None else []
-    if terminated is not None:
-        terms.append(_TERMINATED if terminated else _ACTIVE)
-    where = f" WHERE {' AND '.join(terms)}" if terms else ""
-    found: int = conn.execute(f"SELECT count(*) FROM sessions{where}", {"project": project}).fetchone()[0]  # noqa: S608
-    return found
+def terminated(conn: Connection, *, project: str | None = None) -> list[Session]:
+    """Sessions whose teardown has begun or is done, of one project if given, in the same order."""
+    return _listed(conn, "phase IN ('ending', 'ended')", project)
 
 
 def change(conn: Connection, session_id: str, fn: Callable[[Session], Session | None], *, now: int) -> Session | None:
@@ -161,10 +134,7 @@ def replacement_of(conn: Connection, session_id: str) -> Session | None:
 
 def unfinished(conn: Connection, *, project: str | None = None) -> list[Session]:
     """Every session that isn't `ended`, of one project if given: what a start of the daemon has to look at."""
-    where = "WHERE phase IN ('seeded', 'workspace', 'launched', 'live', 'ending')"
-    if project is None:
-        return _TABLE.select(conn, where + _IN_ORDER)
-    return _TABLE.select(conn, f"{where} AND project_id = ?{_IN_ORDER}", (project,))
+    return _listed(conn, "phase IN ('seeded', 'workspace', 'launched', 'live', 'ending')", project)
 
 
 def find_idempotent(conn: Connection, key: str) -> tuple[str, Session | None] | None:
@@ -181,6 +151,12 @@ def remember_idempotent(conn: Connection, key: str, fingerprint: str, session_id
 def forget_idempotent(conn: Connection, *, before: int) -> int:
     """Drop keys remembered before `before` (milliseconds); how many."""
     return conn.execute("DELETE FROM idempotency WHERE created_at < ?", (before,)).rowcount
+
+
+def _listed(conn: Connection, phases: str, project: str | None) -> list[Session]:
+    if project is None:
+        return _TABLE.select(conn, f"WHERE {phases}{_IN_ORDER}")
+    return _TABLE.select(conn, f"WHERE {phases} AND project_id = ?{_IN_ORDER}", (project,))
 
 
 def _orchestrator_exists(conn: Connection, refused: Session) -> OrchestratorExists | None:

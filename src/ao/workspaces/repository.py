@@ -24,12 +24,10 @@ async def inspect_repository(git: Git, path: str) -> Repository:
         top = (await git.output(path, "rev-parse", "--show-toplevel")).removesuffix("\n")
         if answers[2]:
             raise _no_repository(path, f"it lies inside the repository at {top}")
-        head = await git.run(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         return Repository(
             path=top,
             origin=await origin_of(git, path),
             default_branch=await _default_branch(git, path),
-            has_commits=head.code == 0,
         )
     except GitError as exc:
         raise _no_repository(path, exc.line) from exc

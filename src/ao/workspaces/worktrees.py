@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from typing import Final
 
 from ao.model.errors import AoError
-from ao.model.ids import is_id
 from ao.ports import BranchPlan, BranchRequest, Checkout, Host, Removal, Repository, WorkState
 from ao.workspaces import links, remote
 from ao.workspaces.git import Git, GitError
@@ -111,14 +109,6 @@ class Worktrees:
         common = await self._refs.common(checkout.repo_path)
         async with self._locks.hold(common):
             return await links.provision(self._host, common, checkout.repo_path, checkout.path, symlinks)
-
-    async def list_managed(self, root: str) -> list[str]:
-        """Paths of session folders below the managed root `<root>/<project>/<session>`."""
-        found: list[str] = []
-        for project in filter(is_id, await self._host.list_dir(root)):
-            folder = posixpath.join(root, project)
-            found += [posixpath.join(folder, name) for name in await self._host.list_dir(folder) if is_id(name)]
-        return found
 
 
 def _reason(exc: AoError | GitError) -> str:

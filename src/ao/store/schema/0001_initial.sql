@@ -2,11 +2,6 @@
 -- state, type) are open: a CHECK would turn every new word into a rebuild of the table. Columns follow the structs of
 -- ao.model, in order. Facts that clients see reach change_log by the triggers below, in the same transaction.
 
-CREATE TABLE meta (
-    key TEXT NOT NULL PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE projects (
     id TEXT NOT NULL PRIMARY KEY,
     path TEXT NOT NULL,
@@ -73,10 +68,7 @@ CREATE TABLE sessions (
 CREATE UNIQUE INDEX sessions_one_orchestrator ON sessions (project_id)
 WHERE kind = 'orchestrator' AND phase IN ('seeded', 'workspace', 'launched', 'live');
 
--- The list of a project with a long history reads only what is still there.
-CREATE INDEX sessions_active ON sessions (project_id, num) WHERE phase NOT IN ('ending', 'ended');
-
--- Counts are answered from this index alone; a row may carry a prompt of 64 KiB.
+-- A start of the daemon and a clean-up read only the rows they are about; one may carry a prompt of 64 KiB.
 CREATE INDEX sessions_phase ON sessions (phase, project_id);
 
 CREATE TABLE messages (
