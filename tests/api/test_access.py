@@ -187,6 +187,27 @@ async def test_a_sessions_token_ends_with_its_launch(house: House) -> None:
     assert (await house.call("GET", path, headers=gone)).status == 401
 
 
+async def test_the_token_of_an_ended_session_opens_no_more_than_its_own_last_reports(house: House) -> None:
+    leader, worker = await house.spawn(kind=Kind.ORCHESTRATOR), await house.spawn()
+    ended = house.bearer(leader)
+    assert (await house.call("POST", f"/api/v1/sessions/{leader.id}/kill", {})).status == 200
+    own, other = f"/api/v1/sessions/{leader.id}", f"/api/v1/sessions/{worker.id}"
+    for method, path, body in (
+        ("POST", "/api/v1/sessions", {"projectId": "shop"}),
+        ("GET", "/api/v1/sessions", None),
+        ("GET", "/api/v1/events", None),
+        ("GET", other, None),
+        ("POST", f"{other}/send", {"message": "x"}),
+        ("POST", f"{other}/kill", {}),
+        ("POST", f"{own}/kill", {}),
+    ):
+        answer = await house.call(method, path, body, headers=ended)
+        assert (answer.status, answer.code) == (403, "FORBIDDEN"), (method, path)
+        assert "has ended" in answer.body["message"]
+    assert (await house.call("GET", own, headers=ended)).status == 200
+    assert (await house.call("POST", f"{own}/activity", {"state": "exited"}, headers=ended)).status == 200
+
+
 async def test_a_worker_may_read_itself_report_and_write_to_its_orchestrator(house: House) -> None:
     leader = await house.spawn(kind=Kind.ORCHESTRATOR)
     worker, other = await house.spawn(), await house.spawn()

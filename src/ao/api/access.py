@@ -20,7 +20,7 @@ import msgspec
 from ao import log
 from ao.config import Config
 from ao.model.errors import AoError
-from ao.model.session import Kind, Session
+from ao.model.session import Kind, Phase, Session
 from ao.paths import write_private
 
 COOKIE: Final = "ao_token"
@@ -192,6 +192,12 @@ class Access:
         bearer = caller.session
         if bearer is None or scope in (Scope.OPEN, Scope.ANY):
             return
+        if bearer.phase == Phase.ENDED and not (target == bearer.id and scope in (Scope.OWN, Scope.REPORT)):
+            raise AoError(
+                "FORBIDDEN",
+                f"session {bearer.id!r} has ended; its token doesn't open this any more",
+                hint="what an ended session may still do is read itself and make its last reports",
+            )
         if not self._admits(bearer, scope, target, project):
             raise AoError(
                 "FORBIDDEN",
