@@ -297,6 +297,31 @@ async def test_an_http_hook_takes_the_agents_own_payload(house: House) -> None:
     assert (await house.call("GET", path)).body["session"]["activity"]["state"] == "active"
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"session_id":"native-1","tool_response":"cut in an emoji \\ud83d"}',
+        b'{"session_id":"native-1","tool_name":"\\udc00"}',
+        b'{"session_id":"native-1","n":NaN,"big":1e999,"huge":123456789012345678901234567890}',
+        b'{"session_id":"native-1","text":"\xff\xfe and\ta tab"}',
+        b"null",
+    ],
+)
+async def test_a_payload_that_is_almost_json_loses_no_report(house: House, payload: bytes) -> None:
+    session = await house.spawn()
+    path = f"/api/v1/sessions/{session.id}"
+    answer = await house.call("POST", f"{path}/hooks/claude-code/pre-tool-use", data=payload)
+    assert (answer.status, answer.body["state"]) == (200, "active")
+    assert (await house.call("GET", path)).body["session"]["activity"]["state"] == "active"
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"{", b'"x"', b"{}x", b'{"a":' * 5_000])
+async def test_a_payload_that_is_no_object_is_refused(house: House, payload: bytes) -> None:
+    session = await house.spawn()
+    answer = await house.call("POST", f"/api/v1/sessions/{session.id}/hooks/claude-code/stop", data=payload)
+    assert (answer.status, answer.code) == (400, "INVALID_JSON")
+
+
 def _boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()

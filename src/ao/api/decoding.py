@@ -7,6 +7,7 @@ dropped. What still doesn't fit is refused with the field's path.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -33,15 +34,36 @@ def decode_body(raw: bytes, kind: type[T], *, compat: bool) -> T:
     """The body as `kind`. An empty one is accepted for `NoBody` only. Raises `INVALID_JSON`."""
     if kind is NoBody and not raw.strip():
         return kind()
+    if kind is HookInput:
+        return kind(fields=_payload(raw))
     try:
-        if kind is HookInput:
-            return kind(fields=_decoder(dict[str, Any]).decode(raw))
         value: T = _decoder(kind).decode(raw)
     except msgspec.ValidationError:
         return _decode_again(raw, kind, compat=compat)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _invalid(f"the body is not one JSON object: {error}", "") from None
     return value
+
+
+def _payload(raw: bytes) -> dict[str, Any]:
+    """An agent's own JSON object. What agents write is often cut in the middle of a character (a lone surrogate), or
+    holds numbers beyond ours: that must not lose the report."""
+    try:
+        return _decoder(dict[str, Any] | None).decode(raw) or {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # strictly it isn't JSON; the reader below is lenient
+    try:
+        value = json.loads(raw.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"the body is not one JSON object: {error}", "") from None
+    if not isinstance(value, dict):
+        raise _invalid("the body is not a JSON object", "")
+    return {_whole(name): _whole(item) for name, item in value.items()}
+
+
+def _whole(value: Any) -> Any:
+    """Text without lone surrogates. Deeper values are only looked at, never kept."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _decode_again(raw: bytes, kind: type[T], *, compat: bool) -> T:
