@@ -117,7 +117,20 @@ async def test_what_is_not_http_gets_the_envelope_too(house: House) -> None:
     await writer.wait_closed()
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b" 400 " in head.split(b"\r\n")[0]
-    assert msgspec.json.decode(body)["code"] == "INVALID_REQUEST"
+    told = msgspec.json.decode(body)
+    assert told["code"] == "INVALID_REQUEST"
+    assert f"X-Request-Id: {told['requestId']}".encode() in head.split(b"\r\n")
+
+
+@pytest.mark.parametrize("head", ["GET /{long} HTTP/1.1", "GET /healthz HTTP/1.1\r\nX-Long: {long}"])
+async def test_a_head_that_is_too_long_is_called_so(house: House, head: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.server.port)
+    writer.write(f"{head.format(long='a' * 20_000)}\r\nHost: localhost\r\n\r\n".encode())
+    answer = await within(5, reader.read())
+    writer.close()
+    await writer.wait_closed()
+    assert b" 431 " in answer.split(b"\r\n")[0]
+    assert "too long" in msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["message"]
 
 
 async def test_a_bug_is_500_logged_once_with_its_cause_and_the_request_id(

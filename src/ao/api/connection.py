@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from ao.api.wire import APIError
 
 HEAD_WITHIN_S: Final = 10.0
+HEAD_TOO_LARGE: Final = 431
 JSON_TYPE: Final = "application/json; charset=utf-8"
 _logger: Final = logging.getLogger("ao.api")
 
@@ -77,9 +80,13 @@ class Connection(RequestHandler):
         """What the HTTP parser refuses; everything else is answered by the dispatcher."""
         if status >= 500:
             _logger.error("request failed before it was dispatched", exc_info=exc)
-        problem = APIError(error="bad_request", code="INVALID_REQUEST", message="this is not an HTTP/1.1 request")
-        body = msgspec.json.encode(problem) + b"\n"
-        response = web.Response(body=body, status=status, headers={"Content-Type": JSON_TYPE})
+        request_id = os.urandom(8).hex()  # nobody has read the client's own
+        text = "this is not an HTTP/1.1 request"
+        if isinstance(exc, LineTooLong):
+            status, text = HEAD_TOO_LARGE, "the request's target or one of its headers is too long"
+        problem = APIError(error="bad_request", code="INVALID_REQUEST", message=text, request_id=request_id)
+        headers = {"Content-Type": JSON_TYPE, "X-Request-Id": request_id}
+        response = web.Response(body=msgspec.json.encode(problem) + b"\n", status=status, headers=headers)
         response.force_close()
         return response
 
