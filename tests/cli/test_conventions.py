@@ -239,3 +239,49 @@ def test_hostile_names_cannot_drive_the_terminal(ao: Any, daemon: Any, session: 
     for text in (on_terminal(ao, "ls", NO_COLOR="1")[0], ao("session", "get", "shop-1").out):
         assert not set(text) & set("\x1b\x07\x9b\u202e")
         assert "owned" in text
+
+
+@pytest.mark.parametrize("words", ["ls", "ls --json", "session get shop-1", "--version", "--help"])
+def test_a_full_disk_is_told_and_not_called_a_defect(ao: Any, daemon: Any, session: Any, words: str) -> None:
+    daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1")], "meta": {"hiddenTerminatedCount": 0}})
+    daemon.script["GET /sessions/shop-1"] = (200, {"session": session("shop-1")})
+    if words == "ls":
+        daemon.script["GET /sessions"] = (200, "shop:\n")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            ao.command(*words.split()), env=ao.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    told = "" if words == "--version" else "cannot write the output: No space left on device (OUTPUT_FAILED)\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+@pytest.mark.parametrize(("closing", "code"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)])
+def test_closed_standard_streams_disturb_no_command(ao: Any, daemon: Any, closing: str, code: int) -> None:
+    daemon.script["GET /projects"] = (200, {"projects": []})
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {closing}', "sh", *ao.command("project", "ls")],
+        env=ao.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, "")
+    assert len(daemon.requests) == 1
+
+
+def test_text_from_a_closed_stdin_is_a_blank_text(ao: Any, daemon: Any) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" <&-', "sh", *ao.command("send", "shop-1", "-")],
+        env=ao.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "usage: the message must not be blank")
+    assert not daemon.requests
+
+
+@pytest.mark.parametrize("words", ["spawn x", "project add --path ."])
+def test_a_directory_that_is_gone_is_told(ao: Any, daemon: Any, home: Path, words: str) -> None:
+    (home / "gone").mkdir()
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", *ao.command(*words.split())],
+        env=ao.env, cwd=home, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "this directory doesn't exist any more (DIRECTORY_GONE)\n"
+                                                 "  hint: cd out of it\n")  # fmt: skip
+    assert not daemon.requests

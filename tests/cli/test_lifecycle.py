@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -45,11 +46,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         with open(home + "/shutdowns", "a") as file:
             file.write((self.headers.get("Authorization") or "") + "\\n")
+        if way == "scoped" and self.headers.get("Authorization") != "Bearer user-token":
+            known = self.headers.get("Authorization") == "Bearer session-token"
+            code = "FORBIDDEN" if known else "UNAUTHORIZED"
+            self.answer(403 if known else 401, {"error": "x", "code": code, "message": "not yours", "hint": "ask"})
+            return
         if way == "refuse":
             self.answer(401, {"error": "unauthorized", "code": "UNAUTHORIZED", "message": "wrong token"})
             return
         self.answer(202, {"status": "shutting_down", **identity})
-        if way == "serve":
+        if way in ("serve", "scoped"):
             threading.Thread(target=server.shutdown).start()
     def answer(self, status, fields):
         self.send_response(status)
@@ -208,11 +214,55 @@ def test_unwritable_log_is_an_error(ao: Any, player: Player, home: Path) -> None
 def test_stop_ends_the_daemon_and_waits_for_its_end(ao: Any, player: Player, home: Path) -> None:
     ao("start")
     (home / "data" / "token").write_text("user-token\n")
-    ran = ao("stop", AO_SESSION_ID="shop-1", AO_TOKEN="session-token")
+    ran = ao("stop")
     assert (ran.code, ran.out) == (0, "AO daemon stopped\n")
     assert _await_end(player.pids[0], 0)
     assert not (home / "running.json").exists()
     assert player.shutdowns == ["Bearer user-token"]
+
+
+@pytest.mark.parametrize("words", [("stop",), ("stop", "--force", "--timeout", "100ms")])
+def test_an_agent_that_stops_the_daemon_is_refused_by_its_token(
+    ao: Any, player: Player, home: Path, words: tuple[str, ...]
+) -> None:
+    player.plays("scoped")
+    ao("start")
+    (home / "data" / "token").write_text("user-token\n")
+    ran = ao(*words, AO_SESSION_ID="shop-1", AO_TOKEN="session-token")
+    assert (ran.code, ran.err) == (1, "not yours (FORBIDDEN)\n  hint: ask\n")
+    assert player.shutdowns == ["Bearer session-token"]
+    assert not _await_end(player.pids[0], 0)
+
+
+def test_a_session_of_another_daemon_stops_this_one_as_the_user(ao: Any, player: Player, home: Path) -> None:
+    player.plays("scoped")
+    ao("start")
+    (home / "data" / "token").write_text("user-token\n")
+    ran = ao("stop", AO_SESSION_ID="else-1", AO_TOKEN="foreign")
+    assert (ran.code, ran.out) == (0, "AO daemon stopped\n")
+    assert player.shutdowns == ["Bearer foreign", "Bearer user-token"]
+
+
+def test_start_replaces_a_daemon_that_dies_while_it_is_waited_for(ao: Any, player: Player, home: Path) -> None:
+    dying = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(30)
+            port = listener.getsockname()[1]
+            (home / "running.json").write_text(json.dumps({"pid": dying.pid, "port": port, "startedAt": ""}))
+            starting = subprocess.Popen(
+                ao.command("start"), env=ao.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for _ in range(3):  # one look of `ao start`, one under its lock, the first while it waits
+                listener.accept()[0].close()
+        dying.kill()
+        dying.wait()
+        out, err = starting.communicate(timeout=30)
+        assert (starting.returncode, err) == (0, "")
+        assert out.startswith(f"AO daemon ready (pid {player.pids[0]}, ")
+    finally:
+        dying.kill()
+        dying.wait()
 
 
 def test_stop_of_a_stopped_daemon_succeeds(ao: Any, home: Path) -> None:

@@ -26,13 +26,24 @@ def main() -> int:
     It never returns: taking the interpreter down would cost another 1.3 ms, and nothing here is left to it.
     """
     gc.set_threshold(_COLLECT_AFTER)
+    _ensure_streams()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
         code = _BROKEN_PIPE
+    except OSError:
+        # A full disk, say. What ran has either told it by now or had nothing but this to write.
+        code = code or 1
     os._exit(code)
+
+
+def _ensure_streams() -> None:
+    """Put the null device where a standard stream is closed, so that no file or socket takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open as long as the process)
 
 
 def run(words: Sequence[str]) -> int:

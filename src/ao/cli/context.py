@@ -46,7 +46,18 @@ class Context:
 
     def absolute(self, path: str) -> str:
         """`path` as seen from this process's directory, `~` expanded: the daemon's directory is another."""
-        return os.path.abspath(os.path.expanduser(path))
+        expanded = os.path.expanduser(path)
+        return os.path.normpath(expanded if os.path.isabs(expanded) else os.path.join(self.directory, expanded))
+
+    @property
+    def directory(self) -> str:
+        """Where the command was given; `CliError` when somebody has removed that directory since."""
+        try:
+            return os.getcwd()
+        except OSError:
+            raise CliError(
+                "this directory doesn't exist any more", code="DIRECTORY_GONE", hint="cd out of it"
+            ) from None
 
     def session(self, session_id: str, project: str = "") -> dict[str, Any]:
         """Fetch a session; with a project, `UsageError` when the session isn't one of it."""

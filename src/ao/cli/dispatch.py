@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -12,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ao.cli.grammar import Command
     from ao.cli.table import Entry
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(words: list[str]) -> int:
@@ -32,16 +36,29 @@ def run(words: list[str]) -> int:
         # The reader has gone; without this the interpreter would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
-    except Exception as error:
-        _complain(f"unexpected failure: {type(error).__name__}: {error} (CLI_DEFECT)")
-        if os.environ.get("AO_DEBUG"):
-            raise
-        _complain("  hint: this is a defect of ao; AO_DEBUG=1 shows where")
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            return _defect(error)
+        _complain(f"cannot write the output: {error.strerror} (OUTPUT_FAILED)")
         return FAILURE
+    except Exception as error:
+        return _defect(error)
+
+
+def _defect(error: Exception) -> int:
+    _complain(f"unexpected failure: {type(error).__name__}: {error} (CLI_DEFECT)")
+    if os.environ.get("AO_DEBUG"):
+        raise error
+    _complain("  hint: this is a defect of ao; AO_DEBUG=1 shows where")
+    return FAILURE
 
 
 def _complain(text: str) -> None:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What can't be written was told already, or is told now.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.stderr.write(text + "\n")
 
 

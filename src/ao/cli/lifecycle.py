@@ -14,12 +14,12 @@ import signal
 import subprocess
 import time
 
-from ao.cli.client import PROBE_TIMEOUT_S, unreachable, user_token
+from ao.cli.client import PROBE_TIMEOUT_S, refusal, token, unreachable, user_token
 from ao.cli.errors import CliError
 from ao.cli.foreground import module_command
 from ao.cli.grammar import Command, Option
 from ao.cli.inspection import READY, SERVICE, STALE, STOPPED, Inspection, inspect
-from ao.cli.loopback import ProtocolError, exchange
+from ao.cli.loopback import Answer, ProtocolError, exchange
 from ao.cli.output import emit, emit_json
 from ao.cli.status import as_json
 from ao.paths import format_duration, read_run_file, remove_run_file
@@ -37,6 +37,7 @@ _POLL_S = 0.02
 _TERM_GRACE_S = 5.0
 _LOG_TAIL_BYTES = 8_192
 _LOG_TAIL_LINES = 12
+UNAUTHORIZED, FORBIDDEN = 401, 403
 # A daemon started from inside a session would otherwise pass that session's identity on to every agent it starts.
 SESSION_VARIABLES = ("AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID", "AO_TOKEN", "AO_BIN", "TMUX", "TMUX_PANE")
 
@@ -89,7 +90,9 @@ def _bring_up(context: Context, log_file: str, deadline: float) -> Inspection:
     if found.state == READY:
         return found
     if found.state not in (STOPPED, STALE):
-        return _await_ready(paths, deadline, "process exists but did not become ready", log_file)
+        found = _await_ready(paths, deadline, "process exists but did not become ready", log_file)
+        if found.state == READY:
+            return found
     if found.state == STALE:
         _discard_stale(found, paths)
     return _launch(context, log_file, deadline)
@@ -142,13 +145,17 @@ def _await_child(paths: Paths, child: subprocess.Popen[bytes], deadline: float, 
             )
         _check_deadline(found, deadline, "", log[0])
         time.sleep(_POLL_S)
-    return _await_ready(paths, deadline, "another daemon is starting", log[0])
+    found = _await_ready(paths, deadline, "another daemon is starting", log[0])
+    if found.state != READY:
+        raise CliError("the daemon that was starting has ended", code="DAEMON_START_FAILED", hint="see: ao logs")
+    return found
 
 
 def _await_ready(paths: Paths, deadline: float, prefix: str, log_file: str) -> Inspection:
+    """Wait for a daemon that exists: it is ready, or it has ended meanwhile."""
     while True:
         found = inspect(paths, timeout_s=_probe_time(deadline))
-        if found.state == READY:
+        if found.state in (READY, STOPPED, STALE):
             return found
         _check_deadline(found, deadline, prefix, log_file)
         time.sleep(_POLL_S)
@@ -182,7 +189,8 @@ def _stop(context: Context, values: Values) -> None:
         elif found.pid != pid or (process is None and found.state != STOPPED):
             raise CliError("the daemon changed meanwhile; nothing was stopped", code="DAEMON_UNVERIFIED")
         elif process is not None:
-            _end(found, process, paths, timeout_s if timeout_s > 0 else DEFAULT_TIMEOUT_S, force=values.on("force"))
+            timeout_s = timeout_s if timeout_s > 0 else DEFAULT_TIMEOUT_S
+            _end(found, process, context, timeout_s, force=values.on("force"))
     finally:
         if process is not None:
             os.close(process)
@@ -213,15 +221,15 @@ def _discard_stale(found: Inspection, paths: Paths) -> None:
     remove_run_file(paths.run_file, found.pid)
 
 
-def _end(found: Inspection, process: int, paths: Paths, timeout_s: float, *, force: bool) -> None:
+def _end(found: Inspection, process: int, context: Context, timeout_s: float, *, force: bool) -> None:
     """Stop the daemon if it proves to be ours, and wait for its end."""
-    pid = found.pid
+    pid, paths = found.pid, context.paths
     if not found.owned and not (force and holds_data(pid, paths.data_dir)):
         what = f"process {pid} is alive but can't be verified as this installation's daemon"
         hint = "nothing was stopped" + ("" if force else "; ao stop --force also stops one that doesn't answer")
         raise CliError(f"{what}: {found.error or found.state}", code="DAEMON_UNVERIFIED", hint=hint)
     if found.owned and found.run:
-        _ask_to_stop(found.run.port, paths, force=force)
+        _ask_to_stop(found.run.port, context, force=force)
     gone = found.owned and _ended(process, timeout_s)
     if not gone and not (force and _signal_to_end(process)):
         hint = "ao stop --force ends it by signals; see: ao logs"
@@ -230,19 +238,28 @@ def _end(found: Inspection, process: int, paths: Paths, timeout_s: float, *, for
     remove_run_file(paths.run_file, pid)
 
 
-def _ask_to_stop(port: int, paths: Paths, *, force: bool) -> None:
-    token = user_token(paths)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+def _ask_to_stop(port: int, context: Context, *, force: bool) -> None:
+    """Ask with the session's own token inside a session: that agents don't stop the daemon is the daemon's decision.
+
+    A session of another daemon has a token that says nothing here; then, as outside, it is the user who asks.
+    """
+    user = user_token(context.paths)
+    bearer = token(context.paths, context.environ)
     try:
-        answer = exchange(port, "POST", "/shutdown", timeout_s=PROBE_TIMEOUT_S, body=b"{}", headers=headers)
+        answer = _post_shutdown(port, bearer)
+        if answer.status == UNAUTHORIZED and bearer != user:
+            answer = _post_shutdown(port, user)
     except (OSError, ProtocolError) as error:
         if force:
             return
         raise unreachable(error) from None
-    if not force and not 200 <= answer.status < 300:
-        from ao.cli.client import refusal
-
+    if answer.status == FORBIDDEN or not (force or 200 <= answer.status < 300):
         raise refusal(answer)
+
+
+def _post_shutdown(port: int, bearer: str) -> Answer:
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    return exchange(port, "POST", "/shutdown", timeout_s=PROBE_TIMEOUT_S, body=b"{}", headers=headers)
 
 
 def _signal_to_end(process: int) -> bool:

@@ -91,7 +91,7 @@ def find_project(context: Context, given: str) -> str:
     project = given or context.environ.get("AO_PROJECT_ID", "").strip()
     if project:
         return project
-    here = os.path.realpath(os.getcwd())
+    here = os.path.realpath(context.directory)
     worktrees = os.path.join(os.path.realpath(context.paths.data_dir), "worktrees", "")
     if here.startswith(worktrees):
         return here[len(worktrees) :].split(os.sep)[0]
