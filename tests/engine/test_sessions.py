@@ -230,3 +230,19 @@ async def test_a_fetched_base_is_the_one_work_starts_from(house: House) -> None:
     session = await house.spawn()
     assert session.base_sha == house.git("rev-parse", "HEAD", where=upstream)
     assert Path(session.workspace_path, "newer.txt").exists()
+
+
+async def test_a_base_that_was_fetched_a_moment_ago_is_not_fetched_again(house: House) -> None:
+    upstream = house.path / "upstream"
+    shutil.copytree(house.repository, upstream)
+    house.git("remote", "add", "origin", str(upstream))
+    house.git("fetch", "-q", "--no-write-fetch-head", "origin")
+    house.git("pack-refs", "--all")  # as a clone has them: nothing tells when they were renewed
+    await house.engine.projects.remove("demo")
+    await house.engine.projects.add(str(house.repository), project_id="demo")
+    await house.configure(ProjectConfig(fetch="auto"))
+    known = (await house.spawn()).base_sha
+    (upstream / "newer.txt").write_text("newer\n")
+    house.git("add", ".", where=upstream)
+    house.git("commit", "-q", "-m", "newer", where=upstream)
+    assert (await house.spawn()).base_sha == known

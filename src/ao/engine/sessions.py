@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from ao.engine.basing import replan
+from ao.engine.basing import Bases
 from ao.engine.launching import Launcher, cancelled, failure_of, failure_row
 from ao.engine.locks import SessionLocks
 from ao.engine.preflight import Prepared, checked_name, prepare, unknown_project
@@ -41,6 +41,7 @@ class Sessions:
         self._locks = locks
         self._launcher = launcher
         self._teardown = teardown
+        self._bases = Bases(world)
         self._restorer = Restorer(world, launcher)
         self._climbing: dict[str, asyncio.Task[Session]] = {}
 
@@ -199,7 +200,7 @@ class Sessions:
 
     async def _climb(self, session: Session, prepared: Prepared, *, keep_row: bool) -> Session:
         try:
-            plan = await replan(self._world, session, prepared)
+            plan = await self._bases.replan(session, prepared)
             opened = await self._launcher.open_workspace(session, prepared.project, plan)
             return await self._launcher.launch(opened, prepared.project, resume=False)
         except Exception as error:
