@@ -190,7 +190,7 @@ class Workspaces(Protocol):
         """Whether refs/heads/ao/<id> or refs/ao/preserved/<id> exists. Answered from a cache checked by stat."""
 
     async def plan(self, request: BranchRequest) -> BranchPlan:
-        """Resolve branch and base (decision 8), changing nothing. With nothing requested no process runs once the
+        """Resolve branch and base, changing nothing. With nothing requested no process runs once the
         cache, checked by stat, is warm. Raises `INVALID_BRANCH`, `BRANCH_CHECKED_OUT_ELSEWHERE`,
         `BRANCH_NOT_FETCHED`, `PROJECT_NOT_RESOLVABLE` (the repository is gone or unreadable)."""
 
@@ -212,7 +212,7 @@ class Workspaces(Protocol):
         """Look at the disk; change nothing."""
 
     async def remove(self, checkout: Checkout, *, force: bool) -> Removal:
-        """Remove the worktree by decision 5, and its branch when this session made it and it has no own commits.
+        """Remove the worktree unless that would lose something, and its branch if that holds nothing of its own.
         Idempotent. `force` first keeps uncommitted, untracked and ignored files in a verified numbered ref."""
 
     async def provision(self, checkout: Checkout, symlinks: Sequence[str]) -> list[str]:
@@ -278,7 +278,7 @@ class Runtime(Protocol):
         """Liveness of all in one question per server."""
 
     async def send(self, terminal: Terminal, text: str, *, may_enter: Callable[[str], bool]) -> Sent:
-        """Paste `text` (any size and content, bracketed) and press Enter as decision 15 says. Just before Enter
+        """Paste `text` (any size and content, bracketed) and press Enter once the screen rests. Just before Enter
         `may_enter` is asked with the screen's text; False leaves the text unsubmitted. Raises `RUNTIME_FAILED` when
         the terminal is gone before anything was written."""
 

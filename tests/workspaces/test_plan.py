@@ -1,4 +1,4 @@
-"""Which branch a session gets and where it starts (decision 8)."""
+"""Which branch a session gets and where it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing worktrees: what goes, what stays and why (decision 5, faults W1, W4, W5, W7, W9, W11, W12)."""
+"""Removing worktrees: what goes, what stays and why (faults W1, W4, W5, W7, W9, W11, W12)."""
 
 from __future__ import annotations
 

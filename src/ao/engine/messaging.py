@@ -292,7 +292,7 @@ class Messaging:
 
 
 def _interrupted(message: Message, now: int) -> Callable[[Connection], None]:
-    """A message that was being written when a daemon ended (decision 19): its fate is unknown, and a nudge is repeated
+    """A message that was being written when a daemon ended: its fate is unknown, and a nudge is repeated
     as a possible duplicate, in the same transaction, so that another crash can't lose it."""
     again = replace(
         message,

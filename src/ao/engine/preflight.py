@@ -82,7 +82,10 @@ async def prepare(world: World, request: SpawnRequest) -> Prepared:
 
 
 def resolve_agent(world: World, project: Project, request: SpawnRequest) -> tuple[str, str, str]:
-    """Agent, model and permission mode (decision 9). Raises `UNKNOWN_HARNESS`, `INVALID_PERMISSIONS`."""
+    """Agent, model and permission mode: the request's, else the role's, the project's, the daemon's.
+
+    Raises `UNKNOWN_HARNESS`, `INVALID_PERMISSIONS`.
+    """
     config = project.settings
     role = config.role(request.kind)
     settings = world.settings
@@ -127,7 +130,7 @@ def checked_name(text: str) -> str:
 
 
 async def _free_number(world: World, project: Project) -> int:
-    """The next number whose branch name is free, so that a foreign branch never becomes a session's (decision 6)."""
+    """The next number whose branch name is free, so that a foreign branch never becomes a session's."""
     number = projects.next_num(world.db.read, project.id)
     while await world.workspaces.taken(project.path, ids.session_id(project.id, number)):
         number += 1

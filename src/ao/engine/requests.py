@@ -14,7 +14,7 @@ Until = Literal["gone", "done"]
 
 
 class SpawnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A new session. `agent` "" is resolved by decision 9: project role, configuration, environment, default."""
+    """A new session. `agent` "" is resolved: project role, configuration, environment, default."""
 
     project_id: str
     kind: Kind = Kind.WORKER

@@ -86,7 +86,7 @@ class Sessions:
         return self._world.session(session_id)
 
     async def kill(self, session_id: str, *, force: bool = False, until: Until = "done") -> KillResult:
-        """End a session; see decision 5 for what stays. Repeats what is left when it had ended before.
+        """End a session; work that would be lost stays. Repeats what is left when it had ended before.
 
         Raises `SESSION_NOT_FOUND`, `SESSION_INCOMPLETE_HANDLE` (half-made), `RUNTIME_FAILED`.
         """
@@ -100,7 +100,7 @@ class Sessions:
         return kill_result(outcome)
 
     async def rollback(self, session_id: str) -> RollbackResult:
-        """Undo a spawn (decision 4): a seed vanishes, anything later is torn down and keeps its history."""
+        """Undo a spawn: a seed vanishes, anything later is torn down and keeps its history."""
         self._world.session(session_id)
         return await _result(self._world.start(self._rollback(session_id)))
 
@@ -288,7 +288,7 @@ class Sessions:
 
 
 def refuse_half_made(session: Session, verb: str) -> None:
-    """Raises `SESSION_INCOMPLETE_HANDLE` for a session that ended before it was ever launched (decision 3)."""
+    """Raises `SESSION_INCOMPLETE_HANDLE` for a session that ended before it was ever launched."""
     if session.is_half_made:
         raise AoError(
             "SESSION_INCOMPLETE_HANDLE",

@@ -8,7 +8,7 @@ from typing import Final
 TEXT_LIMIT: Final = 65_536
 """Characters allowed in a prompt or a message, after sanitising."""
 COMPAT_LIMIT: Final = 4_096
-"""Bytes allowed when the original's clients are served (`AO_COMPAT=1`)."""
+"""Bytes allowed with `AO_COMPAT=1`."""
 DISPLAY_NAME_LIMIT: Final = 120
 
 _KEPT: Final = frozenset("\n\r\t")
@@ -28,7 +28,7 @@ def first_line(text: str, *, limit: int) -> str:
 
 
 def too_long(text: str, *, compat: bool) -> bool:
-    """Whether `text` exceeds the limit: characters normally, bytes for the original's clients."""
+    """Whether `text` exceeds the limit: characters normally, bytes with `AO_COMPAT=1`."""
     return len(text.encode()) > COMPAT_LIMIT if compat else len(text) > TEXT_LIMIT
 
 

@@ -22,7 +22,7 @@ from ao.runtimes.server import HOLDER, Server, ServerAbsentError, missing
 from ao.runtimes.sockets import socket_path
 
 _OLDEST: Final = (3, 2)
-# Decision 15: Enter once the screen changed and was quiet this long, at the latest after so long.
+# Enter once the screen changed and was quiet this long, at the latest after so long.
 _QUIET_S: Final = 0.010
 _LATEST_S: Final = 0.300
 _LOOK_EVERY_S: Final = 0.003
@@ -111,7 +111,7 @@ class Tmux:
         return found
 
     async def send(self, terminal: Terminal, text: str, *, may_enter: Callable[[str], bool]) -> Sent:
-        """Paste `text` (any size and content, bracketed) and press Enter as decision 15 says. Just before Enter
+        """Paste `text` (any size and content, bracketed) and press Enter once the screen rests. Just before Enter
         `may_enter` is asked with the screen's text; False leaves the text unsubmitted. Raises `RUNTIME_FAILED` when
         the terminal is gone before anything was written.
 

@@ -1,4 +1,7 @@
-"""From a request to a branch and its start (decision 8), changing nothing.
+"""From a request to a branch and its start, changing nothing.
+
+A requested B is the branch here, else origin's of that name, else a tag (the session's own branch then starts at it),
+else a new branch from the base. The base is what the default branch is, see `Refs.base`.
 
 Everything is resolved to full refs and commits, so that nothing a person names can mean a tag here, a revision
 expression there. What is found is fixed as a commit: the branch that `create` makes starts there, whatever moves

@@ -71,7 +71,7 @@ class Refs:
         return before[2] == stamp[2] if posixpath.basename(common) == ".git" and common == dot_git else before == stamp
 
     async def base(self, repo_path: str, branch: str) -> Base | None:
-        """The base of new work by decision 8 when the default branch is `branch`; None when there is none.
+        """The base of new work when the default branch is `branch`; None when there is none.
 
         Of `refs/heads/B` and `refs/remotes/origin/B` the one that contains the other; when they have diverged the
         remote's, with a warning; a `B` that names another remote's branch (`upstream/main`) stands for itself.

@@ -1,4 +1,8 @@
-"""Removing worktrees and the branches that were made for them (decision 5).
+"""Removing worktrees and the branches that were made for them, as far as nothing is lost.
+
+Clean without own commits: worktree and branch go. Clean with own commits: the branch stays. Uncommitted or untracked
+files, or an unfinished rebase, merge or bisect: all stays; by force a verified snapshot is taken first. Files that git
+ignores never hold a removal up; a snapshot has them too.
 
 First look, then mark, then delete: once a worktree was found free of anything that could be lost, a file in its
 administrative folder says so, and a removal that was interrupted is taken up again although files are missing by then.

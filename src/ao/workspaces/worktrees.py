@@ -51,7 +51,7 @@ class Worktrees:
         return await self._refs.taken(repo_path, session_id)
 
     async def plan(self, request: BranchRequest) -> BranchPlan:
-        """Resolve branch and base by decision 8, changing nothing; see the port for the errors."""
+        """Resolve branch and base, changing nothing; see `plan` for the rules and the port for the errors."""
         return await plan(self._git, self._refs, request)
 
     async def fetch(self, repo_path: str, branch: str, *, timeout_s: float) -> str:
@@ -87,7 +87,7 @@ class Worktrees:
             return unreadable(_reason(exc))
 
     async def remove(self, checkout: Checkout, *, force: bool) -> Removal:
-        """Remove the worktree by decision 5, and its branch when this session made it and it has no own commits.
+        """Remove the worktree unless that would lose something, and its branch if that holds nothing of its own.
         Idempotent. Raises `REPOSITORY_BUSY`."""
         try:
             common = await self._refs.common(checkout.repo_path)
