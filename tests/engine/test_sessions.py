@@ -6,6 +6,8 @@ import asyncio
 import shutil
 from pathlib import Path
 
+import pytest
+
 from ao.engine.requests import SpawnRequest
 from ao.model.errors import AoError
 from ao.model.message import MessageSource
@@ -189,7 +191,10 @@ async def test_two_registrations_at_once_are_one_project_and_one_refusal(house: 
     assert [error.code for error in refusals] == ["PATH_ALREADY_REGISTERED"]
 
 
-async def test_forced_cleanup_keeps_a_snapshot_of_everything(house: House) -> None:
+async def test_forced_cleanup_keeps_a_snapshot_of_everything_and_the_log_names_it(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     session = await house.spawn()
     Path(session.workspace_path, "note.txt").write_text("mine\n")
     kept = await house.engine.sessions.kill(session.id)
@@ -199,6 +204,7 @@ async def test_forced_cleanup_keeps_a_snapshot_of_everything(house: House) -> No
     assert (await house.engine.sessions.cleanup("demo", force=True)).cleaned == [session.id]
     ref = house.git("for-each-ref", "--format=%(refname)", f"refs/ao/preserved/{session.id}").splitlines()[0]
     assert house.git("show", f"{ref}:note.txt") == "mine"
+    assert [record.snapshot for record in caplog.records if hasattr(record, "snapshot")] == [ref]
     assert (await house.engine.sessions.cleanup("demo")).cleaned == []
 
 

@@ -68,7 +68,8 @@ class Teardown:
         now = self._world.now()
         ended = await self._world.change(session.id, lambda row: _ended(row, removal, failure, now))
         await self._fail_messages(session.id)
-        log.info("session ended", extra={"session": session.id, "kept": removal.preserved_reason or "nothing"})
+        copy = {"snapshot": removal.snapshot} if removal.snapshot else {}
+        log.info("session ended", extra={"session": session.id, "kept": removal.preserved_reason or "nothing"} | copy)
         return Outcome(session=ended, removal=removal)
 
     async def _end_processes(self, session: Session, agent_gone: Callable[[], None] | None) -> None:
