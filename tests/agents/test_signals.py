@@ -133,3 +133,10 @@ def test_a_minute_at_the_prompt_ends_a_turn_that_ended_without_a_word(machine: A
     assert idle is not None
     assert asked is not None
     assert (idle.event, asked.event) == ("stop", "notification")
+
+
+@pytest.mark.parametrize("text", ["--help", "-c", "_x", "a b", "a\nb", "a\x1b[2J", "\u00e9", "../x", "x" * 257])
+def test_an_id_that_is_no_word_of_a_command_line_is_not_taken(machine: Any, text: str) -> None:
+    found = signal(machine, "claude-code", "user-prompt-submit", {"session_id": text})
+    assert found is not None
+    assert (found.native_id, found.submitted) == ("", True)

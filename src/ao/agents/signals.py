@@ -19,6 +19,7 @@ ID_LIMIT: Final = 256
 """Longer ids are dropped, not cut."""
 SUBMITTED: Final = "user-prompt-submit"
 _NATIVE_IDS: Final = ("session_id", "sessionId", "conversation_id", "conversationId")
+_NATIVE_ID: Final = re.compile(r"[^\W_][!-~]*", re.ASCII)
 _SUB_AGENT: Final = ("agent_id", "parent_session_id", "parent_thread_id", "parent_agent_id")
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+")
 
@@ -47,7 +48,7 @@ def interpret(
     return Signal(
         event="stop" if _ends_turn(rule, payload) else spec.aliases.get(name, name),
         state=state,
-        native_id=_first(payload, _NATIVE_IDS) if identified else "",
+        native_id=_native_id(payload) if identified else "",
         tool_name=_text(payload, "tool_name"),
         tool_id=_text(payload, "tool_use_id"),
         seq=seq,
@@ -67,8 +68,10 @@ def _ends_turn(rule: str | Choice, payload: Mapping[str, object]) -> bool:
     return isinstance(rule, Choice) and payload.get(rule.field) in rule.ends
 
 
-def _first(payload: Mapping[str, object], fields: tuple[str, ...]) -> str:
-    return next((text for field in fields if (text := _text(payload, field))), "")
+def _native_id(payload: Mapping[str, object]) -> str:
+    """The conversation's id. It will be a word of the command line that resumes it, so it must not look like a flag."""
+    found = next((text for field in _NATIVE_IDS if (text := _text(payload, field))), "")
+    return found if _NATIVE_ID.fullmatch(found) else ""
 
 
 def _text(payload: Mapping[str, object], field: str) -> str:
