@@ -249,11 +249,11 @@ def session() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def on_terminal() -> Callable[..., tuple[str, int]]:
-    """Runs a command on a terminal of 80 columns and 24 lines: what it showed, and its exit code."""
+    """Runs a command on a terminal, of 80 columns and 24 lines unless told: what it showed, and its exit code."""
 
-    def run(ao: Ao, *words: str, **env: str) -> tuple[str, int]:
+    def run(ao: Ao, *words: str, size: tuple[int, int] = (24, 80), **env: str) -> tuple[str, int]:
         leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         env = {**ao.env, "TERM": "xterm-256color", **env}
         process = subprocess.Popen(ao.command(*words), env=env, stdin=follower, stdout=follower, stderr=follower)
         os.close(follower)

@@ -94,6 +94,9 @@ def test_bash_completes_by_the_script(ao: Any, tmp_path: Path) -> None:
     script = ao("completion", "bash").out + (
         "\nCOMP_WORDS=(ao session re); COMP_CWORD=2; _ao; printf '%s\\n' \"${COMPREPLY[@]}\""
         "\nCOMP_WORDS=(ao spawn --kind ''); COMP_CWORD=3; _ao; printf '%s\\n' \"${COMPREPLY[@]}\""
+        "\nCOMP_WORDS=(ao spawn --kind = wo); COMP_CWORD=4; _ao; printf '=%s\\n' \"${COMPREPLY[@]}\""
+        "\nCOMP_WORDS=(ao spawn --kind =); COMP_CWORD=3; _ao; printf '=%s\\n' \"${COMPREPLY[@]}\""
+        "\nCOMP_WORDS=(ao spawn --kind = worker --perm); COMP_CWORD=5; _ao; printf '%s\\n' \"${COMPREPLY[@]}\""
     )
     bash = shutil.which("bash")
     assert bash
@@ -101,7 +104,10 @@ def test_bash_completes_by_the_script(ao: Any, tmp_path: Path) -> None:
     done = subprocess.run(
         [bash, "--norc", "-c", script], env=ao.env | {"PATH": path}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["restore", "rename", "worker", "orchestrator"]
+    assert done.stdout.split() == [
+        *("restore", "rename", "worker", "orchestrator"),
+        *("=worker", "=worker", "=orchestrator", "--permissions"),
+    ]
     assert done.stderr == ""
 
 

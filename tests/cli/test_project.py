@@ -196,3 +196,13 @@ def test_agents_are_a_table_with_what_is_missing_below(ao: Any, daemon: Any) -> 
     ]
     assert ao("agent", "ls", "--refresh", "--json").json == answer
     assert [request.method for request in daemon.requests] == ["GET", "POST"]
+
+
+def test_a_directory_whose_name_makes_no_id_asks_for_one(ao: Any, daemon: Any, refused: Any) -> None:
+    daemon.script["POST /projects"] = refused(
+        400, "INVALID_PROJECT_ID", "'ü' is not a valid project id", hint="letters"
+    )
+    assert (
+        "hint: the id is made from the directory's name; choose another with --id ID" in ao("project", "add", ".").err
+    )
+    assert "hint: letters" in ao("project", "add", ".", "--id", "ü").err

@@ -226,3 +226,11 @@ def test_attach_without_a_terminal_says_so(ao: Any, daemon: Any) -> None:
     assert ran.code == 1
     assert "attach needs a terminal (NOT_A_TERMINAL)" in ran.err
     assert ao("attach", "shop-3", "--json").json == answer
+
+
+def test_a_hint_that_quotes_a_script_cannot_command_the_terminal(ao: Any, daemon: Any, refused: Any) -> None:
+    hint = "its last output was:\n\x1b[2J\x1b]0;title\x07\tdone"
+    daemon.script["POST /sessions"] = refused(500, "POST_CREATE_FAILED", "failed", hint=hint)
+    ran = ao("spawn", "-p", "shop", "x")
+    assert ran.code == 1
+    assert ran.err.splitlines()[1:] == ["  hint: its last output was:", " [2J ]0;title \tdone"]

@@ -144,6 +144,16 @@ def test_watch_as_json_prints_one_object_a_line(ao: Any, daemon: Any, session: A
     assert daemon.requests[0].query == {"after": "latest", "project": "shop"}
 
 
+def test_board_on_a_terminal_that_tells_no_height_shows_the_sessions(
+    ao: Any, daemon: Any, session: Any, on_terminal: Any
+) -> None:
+    daemon.script["GET /events"] = (200, _frames())
+    daemon.script["GET /sessions"] = (200, {"sessions": [session("shop-1"), session("shop-2")]})
+    shown, _ = on_terminal(ao, "status", "--watch", size=(0, 0), NO_COLOR="1")
+    assert "shop-1 " in shown
+    assert "more" not in shown
+
+
 def test_board_on_a_terminal_is_redrawn_and_cut_to_its_height(
     ao: Any, daemon: Any, session: Any, on_terminal: Any
 ) -> None:

@@ -41,8 +41,15 @@ _SCRIPTS = {
     "bash": """\
 # bash completion for ao; load with: source <(ao completion bash)
 _ao() {
-    local IFS=$'\\n'
-    COMPREPLY=($(ao __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    local IFS=$'\\n' word joined= after=
+    local -a words=()
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do  # readline takes --flag=value apart
+        if [[ ( $word == '=' || $after ) && ${#words[@]} -gt 0 ]]; then words[-1]+=$word; joined=1
+        else words+=("$word"); joined=; fi
+        if [[ $word == '=' ]]; then after=1; else after=; fi
+    done
+    COMPREPLY=($(ao __complete "${words[@]}" 2>/dev/null))
+    [[ ! $joined ]] || COMPREPLY=("${COMPREPLY[@]#*=}")
     [[ ${#COMPREPLY[@]} -gt 0 ]] || compopt -o default
 }
 complete -F _ao ao

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
@@ -13,9 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ao.cli.grammar import Command
     from ao.cli.table import Entry
-
-
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(words: list[str]) -> int:
@@ -37,7 +33,9 @@ def run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        import errno
+
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             return _defect(error)
         _complain(f"cannot write the output: {error.strerror} (OUTPUT_FAILED)")
         return FAILURE

@@ -42,7 +42,12 @@ class CliError(Exception):
         """What the user reads, one or two lines without a final line feed."""
         line = f"{self.message} ({self.code})" if self.code else self.message
         line = f"{line} [request {self.request}]" if self.request else line
-        return f"{line}\n  hint: {self.hint}" if self.hint else line
+        return _shown(f"{line}\n  hint: {self.hint}" if self.hint else line)
+
+
+def _shown(text: str) -> str:
+    """The text without control characters but line feeds and tabs: hints may quote what a repository's script wrote."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else " " for sign in text)
 
 
 class UsageError(CliError):

@@ -97,6 +97,8 @@ def _add(context: Context, values: Values) -> None:
         answer = context.client.post("/projects", body)
     except CliError as error:
         suggested = error.details.get("suggestedProjectId")
+        if error.code == "INVALID_PROJECT_ID" and "projectId" not in body:
+            error.hint = "the id is made from the directory's name; choose another with --id ID"
         if suggested and not error.hint:
             error.hint = f"it is registered as {error.details.get('existingProjectId')}; or pass --id {suggested}"
         raise

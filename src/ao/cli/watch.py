@@ -29,6 +29,7 @@ _SETTLE_S = 0.05
 _BURST_S = 0.3
 _HEADER = ["ID", "AGE", "STATUS", "AGENT", "BRANCH", "ABOUT"]
 _COLUMN_STATUS = 2
+_USUAL_HEIGHT = 24
 
 
 class Board:
@@ -85,10 +86,11 @@ def _unaged(session: dict[str, Any]) -> list[str]:
 
 
 def _height() -> int:
+    """Lines of the terminal; the usual number when it does not say."""
     try:
-        return os.get_terminal_size(1).lines
+        return os.get_terminal_size(1).lines or _USUAL_HEIGHT
     except OSError:
-        return 24
+        return _USUAL_HEIGHT
 
 
 def _summary(sessions: list[dict[str, Any]]) -> str:
