@@ -113,8 +113,7 @@ def test_w1_uncommitted_work_survives_kill_cleanup_and_restore(home: Home) -> No
     assert note.read_text() == "mine\n"
     forced = home.call("POST", f"/api/v1/sessions/{session['id']}/kill?force=true")
     assert forced["freed"] is True
-    ref = home.git(home.repository, "for-each-ref", "--format=%(refname)", f"refs/ao/preserved/{session['id']}")
-    assert home.git(home.repository, "show", f"{ref.splitlines()[0]}:note.txt") == "mine"
+    assert home.git(home.repository, "show", f"{forced['snapshot']}:note.txt") == "mine"
 
 
 def test_w11_the_end_of_an_agent_removes_nothing_and_is_told(home: Home) -> None:

@@ -201,8 +201,10 @@ async def test_forced_cleanup_keeps_a_snapshot_of_everything_and_the_log_names_i
     assert not kept.freed
     dry = await house.engine.sessions.cleanup("demo", dry_run=True)
     assert [item[0] for item in dry.skipped] == [session.id]
-    assert (await house.engine.sessions.cleanup("demo", force=True)).cleaned == [session.id]
-    ref = house.git("for-each-ref", "--format=%(refname)", f"refs/ao/preserved/{session.id}").splitlines()[0]
+    forced = await house.engine.sessions.cleanup("demo", force=True)
+    assert forced.cleaned == [session.id]
+    assert [item[0] for item in forced.snapshots] == [session.id]
+    ref = forced.snapshots[0][1]
     assert house.git("show", f"{ref}:note.txt") == "mine"
     assert [record.snapshot for record in caplog.records if hasattr(record, "snapshot")] == [ref]
     assert (await house.engine.sessions.cleanup("demo")).cleaned == []

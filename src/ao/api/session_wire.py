@@ -147,6 +147,7 @@ class KillAnswer(Output, frozen=True, kw_only=True):
     freed: bool = False
     preserved: PreservedView | None = None
     branch: BranchFate | None = None
+    snapshot: Annotated[str, Meta(description="the ref that holds what a forced removal took away")] = ""
 
 
 class RestoreAnswer(Output, frozen=True, kw_only=True):
@@ -175,12 +176,20 @@ class Skipped(Output, frozen=True, kw_only=True):
     reason: str
 
 
+class Snapshot(Output, frozen=True, kw_only=True):
+    """The ref that holds what a forced removal took away."""
+
+    session_id: str
+    ref: str
+
+
 class CleanupAnswer(Output, frozen=True, kw_only=True):
     """Whose worktree is gone (or would go, in a dry run), and whose stays."""
 
     ok: Flag
     cleaned: list[str]
     skipped: list[Skipped]
+    snapshots: tuple[Snapshot, ...] = ()
     dry_run: bool = False
 
 

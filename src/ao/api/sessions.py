@@ -139,6 +139,7 @@ async def _kill(call: Call[inputs.NoBody, KillQuery]) -> session_wire.KillAnswer
         freed=result.freed,
         preserved=views.preserved(result.preserved_path, result.preserved_reason),
         branch=session_wire.BranchFate(name=result.branch, kept=result.branch_kept) if result.branch else None,
+        snapshot=result.snapshot,
     )
 
 
@@ -164,7 +165,10 @@ async def _cleanup(call: Call[inputs.NoBody, CleanupQuery]) -> session_wire.Clea
     query = call.query
     result = await call.engine.sessions.cleanup(query.project, force=query.force, dry_run=query.dry_run)
     skipped = [session_wire.Skipped(session_id=session_id, reason=reason) for session_id, reason in result.skipped]
-    return session_wire.CleanupAnswer(ok=True, cleaned=result.cleaned, skipped=skipped, dry_run=query.dry_run)
+    snapshots = tuple(session_wire.Snapshot(session_id=session_id, ref=ref) for session_id, ref in result.snapshots)
+    return session_wire.CleanupAnswer(
+        ok=True, cleaned=result.cleaned, skipped=skipped, snapshots=snapshots, dry_run=query.dry_run
+    )
 
 
 def _attach(call: _Plain) -> session_wire.AttachAnswer:

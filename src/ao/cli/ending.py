@@ -38,6 +38,8 @@ def _kill(context: Context, values: Values) -> None:
     branch = answer.get("branch") or {}
     if branch.get("kept"):
         output.emit(f"  branch kept: {output.clean(branch.get('name', ''))}")
+    if answer.get("snapshot"):
+        output.emit(f"  snapshot: {output.clean(answer['snapshot'])}")
 
 
 def _tell_preserved(answer: dict[str, Any]) -> None:
@@ -94,6 +96,8 @@ def _cleanup(context: Context, values: Values) -> int:
     done = context.client.post("/sessions/cleanup", query=query)
     for session_id in done.get("cleaned", []):
         output.emit(f"  Cleaned: {session_id}")
+    for item in done.get("snapshots", []):
+        output.emit(f"  Snapshot of {item.get('sessionId', '')}: {output.clean(item.get('ref', ''))}")
     _tell_skipped(done, "Skipped:")
     skipped = len(done.get("skipped", []))
     output.emit("")

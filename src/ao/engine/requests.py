@@ -49,6 +49,8 @@ class KillResult(msgspec.Struct, frozen=True, kw_only=True):
     preserved_reason: str = ""
     branch: str = ""
     branch_kept: bool = False
+    snapshot: str = ""
+    """The ref that holds what a forced removal took away."""
 
 
 class RollbackResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +63,12 @@ class RollbackResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CleanupResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids whose worktree is gone now (or would go), and (id, reason) of those that stay."""
+    """Ids whose worktree is gone now (or would go), (id, reason) of those that stay, and (id, ref) of the snapshots
+    that forced removals left."""
 
     cleaned: list[str]
     skipped: list[tuple[str, str]]
+    snapshots: list[tuple[str, str]]
 
 
 class RemoveResult(msgspec.Struct, frozen=True, kw_only=True):

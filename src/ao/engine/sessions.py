@@ -26,6 +26,7 @@ from ao.engine.world import World, checkout_of, terminal_of
 from ao.log import first_time, note_session
 from ao.model.errors import AoError
 from ao.model.session import Phase, Session, WorkspaceState
+from ao.ports import Removal
 from ao.store import sessions
 from ao.store.database import Connection
 
@@ -117,23 +118,24 @@ class Sessions:
 
     async def cleanup(self, project: str | None, *, force: bool = False, dry_run: bool = False) -> CleanupResult:
         """Remove what ended sessions left on disk. Busy sessions and work worth keeping are skipped with a reason."""
-        cleaned: list[str] = []
-        skipped: list[tuple[str, str]] = []
+        result = CleanupResult(cleaned=[], skipped=[], snapshots=[])
         for session in sessions.terminated(self._world.db.read, project=project):
             if session.workspace_state not in (WorkspaceState.PRESENT, WorkspaceState.PRESERVED):
                 continue
             if self._locks.busy(session.id):
-                skipped.append((session.id, "another command is working on it"))
+                result.skipped.append((session.id, "another command is working on it"))
                 continue
             try:
-                reason = await self._clean(session.id, force=force, dry_run=dry_run)
+                removal = await self._clean(session.id, force=force, dry_run=dry_run)
             except AoError as error:
-                reason = error.message
-            if reason:
-                skipped.append((session.id, reason))
-            else:
-                cleaned.append(session.id)
-        return CleanupResult(cleaned=cleaned, skipped=skipped)
+                removal = Removal(removed=False, preserved_reason=error.message)
+            if removal.preserved_reason:
+                result.skipped.append((session.id, removal.preserved_reason))
+                continue
+            result.cleaned.append(session.id)
+            if removal.snapshot:
+                result.snapshots.append((session.id, removal.snapshot))
+        return result
 
     async def rename(self, session_id: str, name: str) -> Session:
         """Set the display name; never waits for a lifecycle command."""
@@ -275,16 +277,15 @@ class Sessions:
         if not row.is_terminated:
             await self._teardown.run(row, failure=failure_row(error))
 
-    async def _clean(self, session_id: str, *, force: bool, dry_run: bool) -> str:
+    async def _clean(self, session_id: str, *, force: bool, dry_run: bool) -> Removal:
         async with self._locks.hold(session_id):
             session = self._world.session(session_id)
             if not session.is_terminated:
-                return "it was restored meanwhile"
+                return Removal(removed=False, preserved_reason="it was restored meanwhile")
             if dry_run:
                 state = await self._world.workspaces.examine(checkout_of(session))
-                return "" if force else state.problem
-            outcome = await self._teardown.run(session, force=force)
-            return outcome.removal.preserved_reason
+                return Removal(removed=False, preserved_reason="" if force else state.problem)
+            return (await self._teardown.run(session, force=force)).removal
 
 
 def refuse_half_made(session: Session, verb: str) -> None:
@@ -307,6 +308,7 @@ def kill_result(outcome: Outcome) -> KillResult:
         preserved_reason=session.preserved_reason,
         branch=session.branch if session.workspace_path else "",
         branch_kept=outcome.removal.branch_kept or bool(outcome.removal.preserved_reason),
+        snapshot=outcome.removal.snapshot,
     )
 
 
