@@ -2,7 +2,7 @@
 
 One table says for every setting which variable and which key of the file name it, how it is read and what it is when
 nothing does. A value that can't be used is a `CONFIG_INVALID` that names the variable or the key. The file lies beside
-the run file (`AO_CONFIG` overrides). One exception to the order: the file's `agent` wins over `AO_AGENT` (decision 9).
+the run file (`AO_CONFIG` overrides). One exception to the order: the file's `agent` wins over `AO_AGENT`.
 """
 
 from __future__ import annotations

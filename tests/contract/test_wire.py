@@ -28,33 +28,33 @@ _LIVES_LISTED: Final = ("sessions[0].activity.state", "sessions[0].isTerminated"
 _ACTIVITY: Final = ("ok", "sessionId", "state")
 
 COMMON: Final[dict[str, Better]] = {
-    "kill unknown": ("DB-10: an unknown session is 404", 404, "SESSION_NOT_FOUND", ("ok", "sessionId")),
-    "rollback unknown": ("DB-10: an unknown session is 404", 404, "SESSION_NOT_FOUND", ("ok", "sessionId")),
+    "kill unknown": ("an unknown session is 404", 404, "SESSION_NOT_FOUND", ("ok", "sessionId")),
+    "rollback unknown": ("an unknown session is 404", 404, "SESSION_NOT_FOUND", ("ok", "sessionId")),
     "claim blank": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
     "claim bad ref": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
     "claim without scm": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
-    "merge": ("DB-22: no stubs", 404, "ROUTE_NOT_FOUND", ("error", "code", "spec")),
-    "resolve": ("DB-22: no stubs", 404, "ROUTE_NOT_FOUND", ("error", "code", "spec")),
+    "merge": ("no stubs", 404, "ROUTE_NOT_FOUND", ("error", "code", "spec")),
+    "resolve": ("no stubs", 404, "ROUTE_NOT_FOUND", ("error", "code", "spec")),
 }
 HEAD: Final[dict[str, Better]] = COMMON | {
-    "project added": ("DB-26: empty objects are left out", 201, None, _SPARSE),
-    "project": ("DB-26: empty objects are left out", 200, None, _SPARSE),
+    "project added": ("empty objects are left out", 201, None, _SPARSE),
+    "project": ("empty objects are left out", 200, None, _SPARSE),
     "orchestrators with one": ("D-7: one rule for branches", 200, None, ("sessions[0].branch",)),
     "sessions active": ("D-7: one rule for branches", 200, None, ("sessions[0].branch",)),
-    "sessions all": ("DB-14: a refused spawn leaves no row", 200, None, ("sessions",)),
-    "cleanup": ("DB-32: what is gone is not cleaned again", 200, None, ("cleaned",)),
+    "sessions all": ("a refused spawn leaves no row", 200, None, ("sessions",)),
+    "cleanup": ("what is gone is not cleaned again", 200, None, ("cleaned",)),
 }
 _ERROR: Final = ("error", "code", "message", "requestId")
-_SPAWNS: Final = "DB-36: a repository without a remote can spawn, so there is a living session"
+_SPAWNS: Final = "a repository without a remote can spawn, so there is a living session"
 P153: Final[dict[str, Better]] = COMMON | {
-    "spawn missing binary": ("issue 2, bug 6: checked first", 400, "AGENT_BINARY_NOT_FOUND", ("code",)),
-    "spawn unknown harness": ("DB-8: 400 before anything is made", 400, "UNKNOWN_HARNESS", ("error", "code")),
+    "spawn missing binary": ("checked first", 400, "AGENT_BINARY_NOT_FOUND", ("code",)),
+    "spawn unknown harness": ("400 before anything is made", 400, "UNKNOWN_HARNESS", ("error", "code")),
     "spawn invalid branch": ("as in HEAD: 400 before anything is made", 400, "INVALID_BRANCH", ("error", "code")),
     "spawn": (_SPAWNS, 201, None, _ERROR),
     "session": (_SPAWNS, 200, None, _LIVES),
     "session needing input": (_SPAWNS, 200, None, _LIVES),
     "killed session": (_SPAWNS, 200, None, ("session.harness",)),
-    "activity unknown session": ("DB-10: an unknown session is 404", 404, "SESSION_NOT_FOUND", _ACTIVITY),
+    "activity unknown session": ("an unknown session is 404", 404, "SESSION_NOT_FOUND", _ACTIVITY),
     "send": (_SPAWNS, 200, None, ("error", "code", "requestId")),
     "claim bad ref": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
     "claim without scm": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
@@ -65,7 +65,7 @@ P153: Final[dict[str, Better]] = COMMON | {
     "kill again": (_SPAWNS, 200, None, _ERROR),
     "restore": (_SPAWNS, 200, None, _ERROR),
     "rollback live": (_SPAWNS, 200, None, _ERROR),
-    "sessions all": ("DB-14: a refused spawn leaves no row", 200, None, ("sessions",)),
+    "sessions all": ("a refused spawn leaves no row", 200, None, ("sessions",)),
     "sessions active": (_SPAWNS, 200, None, ("sessions",)),
 }
 BETTER: Final = {"HEAD": HEAD, "P153": P153}
@@ -118,7 +118,7 @@ def test_the_stream_speaks_as_recorded(played: Played) -> None:
 
 
 def _fits(recorded: dict[str, Any], ours: dict[str, Any]) -> bool:
-    """The same event about the same session in the same state; numbers of events differ (DB-17: there are more)."""
+    """The same event about the same session in the same state; numbers of events differ (there are more)."""
     data = {key: value for key, value in recorded["data"].items() if key != "seq"}
     return ours["event"] == recorded["event"] and not list(differences(data, ours["data"]))
 

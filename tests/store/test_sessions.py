@@ -109,7 +109,7 @@ async def test_an_orchestrator_that_is_ending_gives_its_place_up_and_cannot_take
 
 
 async def test_a_rename_survives_a_concurrent_change_of_other_facts(database: Database) -> None:
-    """DB-69: a whole-row write from a stale read would undo one of the two."""
+    """A whole-row write from a stale read would undo one of the two."""
     session = await seeded(database)
     await asyncio.gather(
         *(changed(database, session.id, display_name=f"name {number}") for number in range(25)),

@@ -1,4 +1,4 @@
-"""How an agent is told to call back, for one launch and outside the worktree (decision 17).
+"""How an agent is told to call back, for one launch and outside the worktree.
 
 Claude Code reads a settings file of ours beside the user's own; Codex takes `-c` pairs. Every callback is a command
 with the absolute path of `ao`, because agents run hooks in shells whose PATH is not ours. Only events that the

@@ -1,4 +1,4 @@
-"""Who may call: `Host`, then `Origin`, then a token, then what the token's bearer may do (decision 21).
+"""Who may call: `Host`, then `Origin`, then a token, then what the token's bearer may do.
 
 The user's token is 32 random bytes in `<dataDir>/token`. A session's token names its session and launch and carries an
 HMAC over both, so it needs no storage and ends with the launch. Scopes prevent mistakes; they don't fence off a hostile

@@ -36,7 +36,7 @@ def _ready(call: Call[inputs.NoBody, inputs.NoQuery]) -> wire.Readiness:
 
 
 def _identity(api: Api) -> dict[str, Any]:
-    """`executablePath` is the `ao` program: the interpreter that runs it would say nothing (DB-34)."""
+    """`executablePath` is the `ao` program: the interpreter that runs it would say nothing."""
     return {
         "service": SERVICE,
         "pid": os.getpid(),
@@ -58,7 +58,7 @@ def _describe_json(call: Call[inputs.NoBody, inputs.NoQuery]) -> Reply:
 
 
 def _describe_yaml(call: Call[inputs.NoBody, inputs.NoQuery]) -> Reply:
-    """Two-space JSON is YAML 1.2 (decision 25)."""
+    """Two-space JSON is YAML 1.2."""
     return Reply(body=call.api.describe(), headers={"Content-Type": "application/yaml; charset=utf-8"})
 
 

@@ -1,4 +1,4 @@
-"""The stream of committed changes, as server-sent events (decision 24).
+"""The stream of committed changes, as server-sent events.
 
 A stream is a cursor: what lies in the feed's ring comes from there, what is older from the change log, so replay and
 live meet without gap or double, and a slow client costs nothing but its place. A cursor that can't be served honestly

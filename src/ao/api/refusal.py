@@ -28,7 +28,7 @@ def headers(error: AoError) -> dict[str, str]:
 
 
 def envelope(error: AoError, trace: log.Trace, *, legacy: bool) -> APIError:
-    """The body of an error. `legacy` adds what the original's clients read of a refused shutdown (DB-35)."""
+    """The body of an error. `legacy` adds what the original's clients read of a refused shutdown."""
     details = error.details
     if error.code == "REQUEST_TIMEOUT" and trace.session_id:
         details = {**details, "sessionId": trace.session_id}

@@ -24,7 +24,7 @@ _STDIN_LIMIT = 16 * 1024 * 1024
 PAYLOAD_LIMIT = 65_536
 LOG_LIMIT = 1024 * 1024
 _TEXT_LIMIT = 4_096
-# What is kept of a payload that is too large to send (tool results can be megabytes): decisions.md 16.
+# What is kept of a payload that is too large to send (tool results can be megabytes).
 KNOWN_FIELDS = (
     "session_id",
     "sessionId",

@@ -1,6 +1,6 @@
 """Codex (`codex`), measured with 0.169.0.
 
-`default` is its sandbox with approval on request, never the bypass (decision 20). An interrupted turn fires Interrupt
+`default` is its sandbox with approval on request, never the bypass. An interrupted turn fires Interrupt
 and no Stop. Its conversation id is only learnt from its hooks, with the first prompt.
 """
 
