@@ -12,12 +12,11 @@ from ao.api.board import Filter
 from ao.api.inputs import CleanupQuery, KillQuery, ListQuery, OutputQuery, PhaseQuery, SpawnQuery
 from ao.api.operation import PREFIX, Call, Operation, Reply
 from ao.api.refusal import printable
+from ao.engine.launching import instructions
 from ao.engine.requests import SpawnRequest
 from ao.feed import FeedClosed, FeedLagged
-from ao.model import prompts
 from ao.model.errors import AoError
-from ao.model.session import Kind, Session
-from ao.store import sessions as rows
+from ao.model.session import Kind
 
 POLL_S: Final = 20.0
 _Plain = Call[inputs.NoBody, inputs.NoQuery]
@@ -73,7 +72,7 @@ async def _spawn(call: Call[inputs.SpawnInput, SpawnQuery]) -> Reply:
     answer = session_wire.SpawnAnswer(
         session=_view(call, session.id),
         prompt_bytes=len(session.prompt.encode()),
-        system_prompt_bytes=_system_prompt_bytes(call, session),
+        system_prompt_bytes=len(instructions(call.engine.world, session).encode()),
     )
     return Reply(body=answer, status=201)
 
@@ -83,19 +82,6 @@ def _kind(text: str) -> Kind:
         return Kind(text or Kind.WORKER)
     except ValueError:
         raise AoError("INVALID_KIND", f"unknown kind {text!r}", hint="worker or orchestrator") from None
-
-
-def _system_prompt_bytes(call: Call[inputs.SpawnInput, SpawnQuery], session: Session) -> int:
-    leader = rows.active_orchestrator(call.engine.world.db.read, session.project_id)
-    text = prompts.system_prompt(
-        kind=session.kind,
-        session=session.id,
-        project=session.project_id,
-        branch=session.branch,
-        orchestrator=leader.id if leader is not None and leader.id != session.id else "",
-        rules=session.rules,
-    )
-    return len(text.encode())
 
 
 def _view(call: Call[inputs.SpawnInput, SpawnQuery] | _Plain, session_id: str) -> session_wire.Session:

@@ -112,7 +112,6 @@ class Launcher:
     def context(self, session: Session, project: Project) -> AgentContext:
         """What the agent's command line is rendered from."""
         settings = self._world.settings
-        orchestrator = sessions.active_orchestrator(self._world.db.read, session.project_id)
         env = session_environment(
             session,
             base=base_environment(settings.environ, ao_bin=settings.ao_bin),
@@ -127,14 +126,7 @@ class Launcher:
             repo_path=session.repo_path,
             folder=settings.launch_folder(session.id, session.launches),
             prompt=session.prompt,
-            system_prompt=prompts.system_prompt(
-                kind=session.kind,
-                session=session.id,
-                project=session.project_id,
-                branch=session.branch,
-                orchestrator=orchestrator.id if orchestrator and orchestrator.id != session.id else "",
-                rules=session.rules,
-            ),
+            system_prompt=instructions(self._world, session),
             model=session.model,
             permissions=session.permissions,
             native_id=session.native_id,
@@ -207,6 +199,19 @@ class Launcher:
             hint="its last output is in details.output; `ao doctor` checks installation and sign-in",
             details={"exitCode": code, "output": screen[-4000:]},
         )
+
+
+def instructions(world: World, session: Session) -> str:
+    """The standing instructions of a session as of now: they name the orchestrator that is active."""
+    orchestrator = sessions.active_orchestrator(world.db.read, session.project_id)
+    return prompts.system_prompt(
+        kind=session.kind,
+        session=session.id,
+        project=session.project_id,
+        branch=session.branch,
+        orchestrator=orchestrator.id if orchestrator and orchestrator.id != session.id else "",
+        rules=session.rules,
+    )
 
 
 def _launched(row: Session, now: int) -> Session:
