@@ -80,7 +80,7 @@ class Host(Protocol):
         """(mtime in ns, size, inode) of each path, None where there is none. The key of a cache; no process runs."""
 
     async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """The first `limit` bytes of a file, None when there is none."""
+        """The first `limit` bytes of a file, None when there is none; OSError for what is no readable regular file."""
 
     async def write_private(self, path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
         """Write a file atomically (temporary file, rename), to the disk when `durable`; its folder gets mode 0700."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from ao.engine.preflight import prepare
 from ao.engine.requests import SpawnRequest
 from ao.model.errors import AoError
 from ao.model.message import MessageSource
@@ -254,3 +256,16 @@ async def test_a_base_that_was_fetched_a_moment_ago_is_not_fetched_again(house: 
     house.git("add", ".", where=upstream)
     house.git("commit", "-q", "-m", "newer", where=upstream)
     assert (await house.spawn()).base_sha == known
+
+
+async def test_a_rules_file_that_is_no_regular_file_is_refused_and_blocks_nothing(house: House) -> None:
+    os.mkfifo(house.repository / "RULES.md")
+    await house.configure(ProjectConfig(agent_rules_file="RULES.md"))
+    await refused("RULES_FILE_UNREADABLE", house.spawn())
+
+
+async def test_rules_of_both_roles_lose_their_control_characters(house: House) -> None:
+    await house.configure(ProjectConfig(agent_rules="a\x00b", orchestrator_rules="c\x00d"))
+    worker = await prepare(house.engine.world, SpawnRequest(project_id="demo"))
+    leader = await prepare(house.engine.world, SpawnRequest(project_id="demo", kind=Kind.ORCHESTRATOR))
+    assert (worker.new.rules, leader.new.rules) == ("ab", "cd")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from ao.model.session import PERMISSIONS, Kind, NewSession
 from ao.model.text import DISPLAY_NAME_LIMIT, limit_text, sanitise, too_long
 from ao.ports import BranchPlan, BranchRequest
 from ao.store import projects
+
+RULES_LIMIT: Final = 1 << 18
+"""Bytes read of a rules file."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +66,7 @@ async def prepare(world: World, request: SpawnRequest) -> Prepared:
     plan = await world.workspaces.plan(
         BranchRequest(repo_path=project.path, own=own, default=project.base_branch, requested=request.branch)
     )
-    rules = _rules(project, request)
+    rules = await _rules(world, project, request)
     new = NewSession(
         project_id=project.id,
         kind=request.kind,
@@ -76,7 +80,6 @@ async def prepare(world: World, request: SpawnRequest) -> Prepared:
         permissions=permissions,
         branch=plan.branch if plan.branch != own else "",
         native_id=str(uuid.uuid4()) if world.agents.get(agent).pins_native_id else "",
-        idempotency_key=request.idempotency_key,
     )
     return Prepared(new=new, project=project, plan=plan, requested=request.branch, at_least=at_least)
 
@@ -137,24 +140,23 @@ async def _free_number(world: World, project: Project) -> int:
     return number
 
 
-def _rules(project: Project, request: SpawnRequest) -> str:
+async def _rules(world: World, project: Project, request: SpawnRequest) -> str:
     config = project.settings
     if request.kind is Kind.ORCHESTRATOR:
-        return "\n\n".join(filter(None, [config.orchestrator_rules or "", request.rules]))
-    parts = [config.agent_rules or "", _rules_file(project), request.rules]
+        parts = [config.orchestrator_rules or "", request.rules]
+    else:
+        parts = [config.agent_rules or "", await _rules_file(world, project), request.rules]
     return sanitise("\n\n".join(part.strip() for part in parts if part.strip()))
 
 
-def _rules_file(project: Project) -> str:
+async def _rules_file(world: World, project: Project) -> str:
     name = project.settings.agent_rules_file
     if not name:
         return ""
-    path = os.path.realpath(os.path.join(project.path, name))
     try:
-        if not path.startswith(os.path.realpath(project.path) + os.sep):
-            raise PermissionError("it lies outside the repository")
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1 << 18)
+        content = await world.host.read(_inside(project.path, name), limit=RULES_LIMIT)
+        if content is None:
+            raise FileNotFoundError("there is no such file")
     except OSError as error:
         raise AoError(
             "RULES_FILE_UNREADABLE",
@@ -162,3 +164,12 @@ def _rules_file(project: Project) -> str:
             hint="correct it with `ao project set-config`",
             details={"path": name},
         ) from error
+    return content.decode(errors="replace")
+
+
+def _inside(folder: str, name: str) -> str:
+    """The real path of `name` in `folder`. Raises PermissionError when a link leads out of it."""
+    path = os.path.realpath(os.path.join(folder, name))
+    if not path.startswith(os.path.realpath(folder) + os.sep):
+        raise PermissionError("it lies outside the repository")
+    return path

@@ -40,7 +40,8 @@ class Files:
         return tuple(map(_stamp, paths))
 
     async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """The first `limit` bytes of a file, None when there is none."""
+        """The first `limit` bytes of a file, None when there is none. Raises OSError for what is no regular file or
+        can't be read."""
         return _read(path, limit)
 
     async def write_private(self, path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -110,10 +111,14 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 def _read(path: str, limit: int) -> bytes | None:
     try:
-        with open(path, "rb") as file:
-            return file.read(limit)
+        # Opening a pipe would wait for somebody to write to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return file.read(limit)
 
 
 def _make_dir(path: str) -> None:

@@ -156,7 +156,6 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
     native_id: str = ""
     replaces: str = ""
-    idempotency_key: str = ""
 
 
 def with_warnings(session: Session, warnings: list[str]) -> Session:
