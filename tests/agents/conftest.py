@@ -10,7 +10,7 @@ import pytest
 from ao.agents import Catalog
 from ao.host import LocalHost
 from ao.model.session import Kind
-from ao.ports import AgentContext
+from ao.ports.agents import AgentContext
 
 NATIVE_ID = "3f2c8f5e-7a5b-4d0e-9c1a-2b3c4d5e6f70"
 

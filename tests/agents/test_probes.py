@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ao.ports import AgentReport
+from ao.ports.agents import AgentReport
 
 SPLIT = 'case "$1" in --version) echo 2.1.330;; *) {};; esac'
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ao.agents.quoting import at_least, toml_string
 from ao.agents.spec import AgentSpec, HookEvent, Permission
-from ao.ports import AgentContext
+from ao.ports.agents import AgentContext
 
 SETTINGS_NAME: Final = "settings.json"
 _HTTP_TIMEOUT_S: Final = 2

@@ -16,7 +16,8 @@ from ao.agents.binary import Binaries, expand
 from ao.agents.quoting import version_in
 from ao.agents.spec import AgentSpec, Auth
 from ao.model.errors import AoError
-from ao.ports import AgentReport, CommandTimeoutError, Completed, Host
+from ao.ports import CommandTimeoutError, Completed, Host
+from ao.ports.agents import AgentReport
 
 VERSION_TIMEOUT_S: Final = 2.0
 AUTH_TIMEOUT_S: Final = 10.0

@@ -20,7 +20,8 @@ from ao.agents.spec import AgentSpec, SpecError, load
 from ao.agents.trust import ClaudeTrust
 from ao.model.errors import AoError
 from ao.model.signal import Signal
-from ao.ports import AgentContext, AgentInfo, AgentLaunch, AgentReport, Host
+from ao.ports import Host
+from ao.ports.agents import AgentContext, AgentInfo, AgentLaunch, AgentReport
 
 log = logging.getLogger("ao.agents")
 

@@ -17,7 +17,7 @@ from ao.agents import hooks
 from ao.agents.quoting import ARGUMENT_LIMIT, at_least, clean, fits, shorten, toml_string
 from ao.agents.spec import PLACEHOLDER, AgentSpec, Part, Permission, parts
 from ao.model.session import PERMISSIONS
-from ao.ports import AgentContext, AgentLaunch
+from ao.ports.agents import AgentContext, AgentLaunch
 
 PROMPT_FILE: Final = "prompt.md"
 SYSTEM_FILE: Final = "instructions.md"

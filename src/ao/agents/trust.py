@@ -21,7 +21,8 @@ from typing import Any, Final
 import msgspec
 
 from ao.agents.binary import expand
-from ao.ports import AgentContext, Host
+from ao.ports import Host
+from ao.ports.agents import AgentContext
 
 KEY: Final = "hasTrustDialogAccepted"
 _LIMIT: Final = 256 << 20

@@ -9,7 +9,7 @@ from ao.engine.requests import SessionFacts
 from ao.model.message import Message
 from ao.model.project import Project
 from ao.model.session import Session
-from ao.ports import AgentReport
+from ao.ports.agents import AgentReport
 
 _PREFIX_LENGTH = 12
 

@@ -19,7 +19,8 @@ from ao.model.errors import AoError
 from ao.model.message import Message, MessageSource
 from ao.model.project import Project
 from ao.model.session import Activity, Phase, Session, WorkspaceState, with_warnings
-from ao.ports import AgentContext, AgentLaunch, BranchPlan, Launch, ProcessId
+from ao.ports import BranchPlan, Launch, ProcessId
+from ao.ports.agents import AgentContext, AgentLaunch
 from ao.store import messages, sessions
 from ao.store.database import Connection
 

@@ -11,7 +11,8 @@ from typing import Any
 from ao.model import ids
 from ao.model.errors import AoError
 from ao.model.session import Session
-from ao.ports import Agents, Checkout, Host, ProcessId, Runtime, Terminal, Workspaces
+from ao.ports import Checkout, Host, ProcessId, Runtime, Terminal, Workspaces
+from ao.ports.agents import Agents
 from ao.store import sessions
 from ao.store.database import Database
 

@@ -9,11 +9,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ao.model.errors import AoError
+from ao.model.pull import MergeMethod
 from ao.model.session import Kind
 
 Permissions = Literal["default", "accept-edits", "auto", "bypass-permissions"]
 FetchPolicy = Literal["never", "auto", "always"]
+ForgeChoice = Literal["auto", "local", "github"]
 _ENV_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CHECK_NAME: Final = re.compile(r"[^/\x00-\x1f\x7f-\x9f]{1,100}")
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
@@ -34,6 +37,45 @@ class RoleConfig(_Wire, frozen=True, kw_only=True):
     agent_config: AgentConfig = AgentConfig()
 
 
+class CheckConfig(_Wire, frozen=True, kw_only=True):
+    """A check of the local forge: a shell command run on the head commit of each pull request."""
+
+    name: str
+    run: Annotated[str, Meta(description="shell command; exit code 0 passes")]
+    timeout: Annotated[int, Meta(ge=1, le=7200, description="seconds")] = 600
+
+
+class NudgeRule(_Wire, frozen=True, kw_only=True):
+    """When and how an agent is told of one kind of trouble with its pull request."""
+
+    enabled: bool = True
+    rounds: Annotated[int, Meta(ge=1, le=100, description="at most so often on one commit")] = 3
+    total: Annotated[int, Meta(ge=1, le=1000, description="at most so often in a row, over all commits")] = 10
+    text: Annotated[str | None, Meta(description="instructions in place of the built-in ones", max_length=4000)] = None
+
+
+class NudgeRules(_Wire, frozen=True, kw_only=True):
+    """One rule for each cause."""
+
+    ci: NudgeRule = NudgeRule()
+    review: NudgeRule = NudgeRule()
+    conflict: NudgeRule = NudgeRule()
+
+
+class Reviewer(_Wire, frozen=True, kw_only=True):
+    """An agent that reviews pull requests."""
+
+    harness: str
+    model: str | None = None
+
+
+class AutoReview(_Wire, frozen=True, kw_only=True):
+    """Reviews without being asked, when a pull request is opened or gets a new commit."""
+
+    enabled: bool = False
+    rounds: Annotated[int, Meta(ge=1, le=20, description="at most so many automatic reviews of one pull request")] = 2
+
+
 class ProjectConfig(_Wire, frozen=True, kw_only=True):
     """A project's configuration. All keys are optional; role values win over base values field by field."""
 
@@ -50,6 +92,21 @@ class ProjectConfig(_Wire, frozen=True, kw_only=True):
     agent_rules: Annotated[str | None, Meta(description="standing instructions for workers")] = None
     agent_rules_file: Annotated[str | None, Meta(description="repository path of such instructions")] = None
     orchestrator_rules: str | None = None
+    forge: Annotated[
+        ForgeChoice, Meta(description="where pull requests live; auto: GitHub when origin is there, else local")
+    ] = "auto"
+    checks: Annotated[list[CheckConfig], Meta(description="checks of the local forge")] = []
+    nudges: NudgeRules = NudgeRules()
+    trusted_authors: Annotated[
+        list[str], Meta(description="logins whose comments reach the agent though they can't write to the repository")
+    ] = []
+    trust_everyone: Annotated[bool, Meta(description="comments of anybody reach the agent")] = False
+    merge_method: Annotated[MergeMethod | None, Meta(description="default: squash")] = None
+    terminate_on_pr_merge: Annotated[
+        bool, Meta(description="end a session when its pull requests are merged and its worktree is clean")
+    ] = True
+    reviewers: Annotated[list[Reviewer], Meta(description="who reviews; the first one unless asked otherwise")] = []
+    auto_review: AutoReview = AutoReview()
 
     def role(self, kind: Kind) -> RoleConfig:
         """The overrides for sessions of `kind`."""
@@ -108,6 +165,22 @@ def _problems(config: ProjectConfig, agents: frozenset[str]) -> list[tuple[str, 
     for name, role in (("worker", config.worker), ("orchestrator", config.orchestrator)):
         if role.agent is not None and role.agent not in agents:
             found.append((f"{name}.agent", f"unknown agent {role.agent!r}; known: {', '.join(sorted(agents))}"))
+    return found + _loop_problems(config, agents)
+
+
+def _loop_problems(config: ProjectConfig, agents: frozenset[str]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    names = [check.name for check in config.checks]
+    for index, check in enumerate(config.checks):
+        if not _CHECK_NAME.fullmatch(check.name):
+            found.append((f"checks.{index}.name", f"{check.name!r} must be 1 to 100 printable characters, no slash"))
+        elif names.index(check.name) != index:
+            found.append((f"checks.{index}.name", f"{check.name!r} is there twice"))
+        if not check.run.strip() or "\0" in check.run:
+            found.append((f"checks.{index}.run", "is no command"))
+    for index, reviewer in enumerate(config.reviewers):
+        if reviewer.harness not in agents:
+            found.append((f"reviewers.{index}.harness", f"unknown agent {reviewer.harness!r}"))
     return found
 
 
@@ -132,6 +205,15 @@ class ConfigPatch(_Wire, frozen=True, kw_only=True):
     agent_rules: str | None | UnsetType = UNSET
     agent_rules_file: str | None | UnsetType = UNSET
     orchestrator_rules: str | None | UnsetType = UNSET
+    forge: ForgeChoice | None | UnsetType = UNSET
+    checks: list[CheckConfig] | None | UnsetType = UNSET
+    nudges: NudgeRules | None | UnsetType = UNSET
+    trusted_authors: list[str] | None | UnsetType = UNSET
+    trust_everyone: bool | None | UnsetType = UNSET
+    merge_method: MergeMethod | None | UnsetType = UNSET
+    terminate_on_pr_merge: bool | None | UnsetType = UNSET
+    reviewers: list[Reviewer] | None | UnsetType = UNSET
+    auto_review: AutoReview | None | UnsetType = UNSET
 
 
 def patched(config: ProjectConfig, patch: ConfigPatch) -> ProjectConfig:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
 
     WORKER = "worker"
     ORCHESTRATOR = "orchestrator"
+    REVIEWER = "reviewer"
 
 
 class Phase(StrEnum):
@@ -113,6 +114,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: int | None = None
     created_at: int
     updated_at: int
+    terminate_on_pr_merge: bool | None = None
+    """Whether it ends when its pull requests are merged; None: as its project says."""
+    start_commit: str = ""
+    """The commit its branch was asked to begin at; "" for the project's base."""
 
     @property
     def handle(self) -> str:
@@ -156,6 +161,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
     native_id: str = ""
     replaces: str = ""
+    start_commit: str = ""
 
 
 def with_warnings(session: Session, warnings: list[str]) -> Session:

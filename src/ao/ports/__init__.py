@@ -1,6 +1,7 @@
 """The Protocols through which the engine reaches the world, and the values they speak in.
 
-One place, so that a reader sees everything the engine may ask of hosts, workspaces, runtimes and agents.
+One place, so that a reader sees everything the engine may ask: here of hosts, workspaces and runtimes, in
+`agents` of coding agents, in `forge` of forges, in `trees` of commits and merges.
 Adapters raise `AoError` with a code for what a user can cause; anything else they raise is a bug. Paths are those of
 the host the adapter works on.
 """
@@ -13,12 +14,10 @@ from typing import Protocol
 
 import msgspec
 
-from ao.model.session import Kind
-from ao.model.signal import Signal
-
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that ended. `out` and `err` are cut to the limit it was run with; `cut` says whether they were."""
+    """A command that ended. Of output beyond the limit it was run with, `out` and `err` keep the beginning and the end,
+    half of the limit each, with a line between that says what is missing; `cut` says whether that happened."""
 
     code: int
     out: str
@@ -98,6 +97,10 @@ class Host(Protocol):
         """The content of a file as soon as it exists and isn't empty (woken by the kernel, not polled), None when it
         doesn't appear in time."""
 
+    async def changed(self, paths: Sequence[str], *, timeout_s: float) -> bool:
+        """Return True as soon as one of these files is written, made, replaced or removed (woken by the kernel, not
+        polled), False after `timeout_s`. Files whose folder doesn't exist are watched from where it would appear."""
+
     def identify(self, pid: int) -> ProcessId | None:
         """The process that has this pid now, None when there is none or it is a zombie."""
 
@@ -130,6 +133,8 @@ class BranchRequest(msgspec.Struct, frozen=True, kw_only=True):
     own: str
     default: str
     requested: str = ""
+    commit: str = ""
+    """Begin a branch `own` at this commit; `requested` is "" then."""
 
 
 class BranchPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -305,95 +310,3 @@ class Runtime(Protocol):
 
     async def shut(self) -> None:
         """Let go of the tmux servers: one that holds a terminal lives on, an empty one is ended."""
-
-
-class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent's command line is rendered from. `folder` is the launch's private folder for side files."""
-
-    session_id: str
-    project_id: str
-    kind: Kind
-    workspace_path: str
-    repo_path: str
-    folder: str
-    prompt: str = ""
-    system_prompt: str = ""
-    model: str = ""
-    permissions: str = "default"
-    native_id: str = ""
-    ao_bin: str = "ao"
-    """Absolute path of the `ao` program, for hook commands."""
-    api_url: str = ""
-    """http://127.0.0.1:PORT of this daemon, for agents that call back over http."""
-    env: Mapping[str, str] = {}
-    """The environment the agent will run in: decides where its binary and its home are."""
-
-
-class AgentLaunch(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendered command. `files` (absolute path, content) are written 0600 before it starts. `paste` is the prompt
-    when it must be delivered through the terminal after `ready` (a text on the screen) has appeared."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    files: tuple[tuple[str, str], ...] = ()
-    paste: str = ""
-    ready: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-class AgentInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine must know of an agent. `confirms` = its hooks report that a prompt was submitted."""
-
-    id: str
-    label: str
-    reports: bool
-    confirms: bool
-    pins_native_id: bool
-    """Whether a native conversation id can be chosen at launch."""
-
-
-class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a survey found: `auth` is authorized, unauthorized or unknown."""
-
-    id: str
-    label: str
-    installed: bool
-    auth: str
-    binary: str = ""
-    version: str = ""
-    hint: str = ""
-
-
-class Agents(Protocol):
-    """The coding agents this daemon knows, as data."""
-
-    def ids(self) -> tuple[str, ...]:
-        """Known agent ids, in listing order."""
-
-    def get(self, agent: str) -> AgentInfo:
-        """Raises `UNKNOWN_HARNESS` with a suggestion."""
-
-    async def binary(self, agent: str, env: Mapping[str, str]) -> str:
-        """Absolute path of its program. No process runs when the cache, checked by stat, is warm. Raises
-        `AGENT_BINARY_NOT_FOUND` with the places searched and how to install it."""
-
-    async def launch(self, agent: str, context: AgentContext) -> AgentLaunch:
-        """The command of a fresh start."""
-
-    async def resume(self, agent: str, context: AgentContext) -> AgentLaunch | None:
-        """The command that continues the native conversation `context.native_id`; None when it can't be."""
-
-    async def prepare(self, agent: str, context: AgentContext) -> None:
-        """Settle trust and first-run dialogs for the session's workspace. Idempotent, undone by `release`."""
-
-    async def release(self, agent: str, context: AgentContext) -> None:
-        """Undo `prepare`, as far as this session did it. Idempotent."""
-
-    def signal(self, agent: str, event: str, payload: Mapping[str, object], *, seq: int, boot_id: str) -> Signal | None:
-        """What a hook callback means; None when it says nothing about the session (a sub-agent's, say)."""
-
-    def dialog(self, agent: str, screen: str) -> str:
-        """The name of a blocking dialog visible in `screen`, "" when none is recognised."""
-
-    async def survey(self, *, refresh: bool) -> list[AgentReport]:
-        """Installed and signed in? Probes only when `refresh` or never done before."""
