@@ -79,7 +79,8 @@ class Scope(Enum):
     """What an operation demands of a session's token; the user's opens everything.
 
     worker (W) and orchestrator (O): OPEN and ANY for both, OWN own session (O: any of its project), REPORT own session
-    only, SEND W to the project's orchestrator and O within its project, PROJECT only O within its project, USER none.
+    only, SEND W to the project's orchestrator and O within its project, PROJECT only O within its project, PULL both
+    within their project (what they may do to a pull request depends on whose it is), USER none.
     """
 
     OPEN = "open"
@@ -88,6 +89,7 @@ class Scope(Enum):
     REPORT = "report"
     SEND = "send"
     PROJECT = "project"
+    PULL = "pull"
     USER = "user"
 
 
@@ -212,13 +214,15 @@ class Access:
             return False
         found = self._find(target) if target else None
         inside = (found.project_id if found else project) in (bearer.project_id, None)
-        if bearer.kind is Kind.ORCHESTRATOR:
+        if bearer.kind is Kind.ORCHESTRATOR or scope is Scope.PULL:
             return inside
         return scope is Scope.SEND and inside and found is not None and found.kind is Kind.ORCHESTRATOR
 
 
 _MAY: Final = {
-    Kind.WORKER: "a worker may read itself, report its activity and write to its project's orchestrator",
+    Kind.WORKER: "a worker may read itself, report its activity, write to its project's orchestrator and act on its own "
+    "pull requests",
+    Kind.REVIEWER: "a reviewer may read itself, report its activity and submit the review it was started for",
     Kind.ORCHESTRATOR: "an orchestrator may list, spawn, write to and kill sessions of its own project",
 }
 

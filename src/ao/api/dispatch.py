@@ -27,10 +27,11 @@ from ao.api.body import read_body
 from ao.api.connection import JSON_TYPE, Connection
 from ao.api.decoding import decode_body, decode_query, split_target
 from ao.api.inputs import NoBody
-from ao.api.operation import Answer, Api, Call, Operation, Reply, Routes, Stream
+from ao.api.operation import PREFIX, Answer, Api, Call, Operation, Reply, Routes, Stream
 from ao.model.errors import AoError
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", f"{PREFIX}/webhooks/github"})
+"""No token is needed here; a webhook brings a signature of its own."""
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,64}")
 _logger: Final = logging.getLogger("ao.api")
 
@@ -106,7 +107,9 @@ class Dispatcher:
             project = operation.project(params, body) if operation.project is not None else None
             target = params.get(operation.target, "") if operation.tag == "sessions" else ""
             self._api.access.authorise(caller, operation.scope, target=target, project=project)
-        return Call(self._api, caller, params=params, headers=headers, body=body, query=parsed)
+        call: Call[Any, Any] = Call(self._api, caller, params=params, headers=headers, body=body, query=parsed)
+        call.raw = raw
+        return call
 
     async def _run(self, operation: Operation, call: Call[Any, Any]) -> Answer:
         result = operation.handler(call)

@@ -62,11 +62,13 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 class Call(Generic[B, Q]):
     """One request, decoded and authorised."""
 
-    __slots__ = ("api", "body", "caller", "headers", "params", "query")
+    __slots__ = ("api", "body", "caller", "headers", "params", "query", "raw")
 
     def __init__(
         self, api: Api, caller: Caller, *, params: Mapping[str, str], headers: Mapping[str, str], body: B, query: Q
     ) -> None:
+        self.raw = b""
+        """The body as it came, for what is signed."""
         self.api = api
         self.caller = caller
         self.params = params
