@@ -25,9 +25,11 @@ from ao.api import access
 from ao.api.server import Server
 from ao.config import Config, load
 from ao.engine.engine import Engine
+from ao.engine.forges import Forges, project_settings
 from ao.engine.world import Settings, World
 from ao.feed import Feed
-from ao.forges.credentials import has_github_credentials
+from ao.forges.github import GitHub
+from ao.forges.local import LocalForge, LocalParts
 from ao.host import LocalHost
 from ao.log import configure, first_time
 from ao.model.change import Change
@@ -36,7 +38,8 @@ from ao.ports import Host
 from ao.runtimes import Tmux
 from ao.store import changes, sessions
 from ao.store.database import Connection, Database
-from ao.workspaces import Worktrees
+from ao.store.local_pulls import LocalPulls
+from ao.workspaces import Trees, Worktrees
 
 KEEP_MS: Final = 7 * 24 * 3_600_000
 KEEP_ROWS: Final = 100_000
@@ -83,7 +86,9 @@ class Daemon:
             group = await stack.enter_async_context(_Tasks())
             secrets = access.ensure_secrets(config.data_dir)
             world = self._world(db, host, runtime, group.start, secrets)
-            engine = Engine(world)
+            forges = self._forges(world)
+            stack.push_async_callback(forges.shut)
+            engine = self._engine = Engine(world, forges)
             self._committed.append(engine.committed)
             server = Server(config, engine, feed, secrets, shutdown=self.stop)
             self._server = server
@@ -93,7 +98,7 @@ class Daemon:
             self._announce(server.port)
             stack.callback(paths.remove_run_file, config.run_file, os.getpid())
             await server.serve()
-            group.start(self._check_forge(host))
+            group.start(engine.observe())
             group.start(_prune_for_ever(db, world.now))
             log.info("daemon listening", extra={"addr": f"127.0.0.1:{server.port}", "pid": os.getpid()})
             await self._stopping.wait()
@@ -120,11 +125,13 @@ class Daemon:
             kill_grace_s=config.kill_grace_s,
             compat=config.compat,
             run_file=config.run_file,
+            webhook_secret=config.webhook_secret,
         )
         return World(
             db=db,
             host=host,
             workspaces=Worktrees(host, settings.worktrees),
+            trees=Trees(host, os.path.join(config.data_dir, "checks")),
             runtime=runtime,
             agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=self._environ),
             settings=settings,
@@ -145,9 +152,25 @@ class Daemon:
             paths.RunFile(os.getpid(), port, started_at, __version__, self._config.data_dir),
         )
 
-    async def _check_forge(self, host: Host) -> None:
-        if not await has_github_credentials(host, self._environ):
-            log.warning("scm observer disabled: provider credentials unavailable")
+    def _forges(self, world: World) -> Forges:
+        def news(repo_key: str) -> None:
+            self._engine.observer.wake(repo_key)
+
+        local = LocalForge(
+            LocalParts(
+                host=world.host,
+                trees=world.trees,
+                book=LocalPulls(world.db),
+                settings=lambda project_id: project_settings(world.db, project_id),
+                folder=os.path.join(world.settings.data_dir, "checks"),
+                environ=self._environ,
+                now=world.now,
+                start=world.start,
+                news=news,
+            )
+        )
+        github = GitHub(world.host, self._environ, now=world.now)
+        return Forges({local.name: local, github.name: github}, self._environ)
 
 
 class _Tasks:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ao.forges.github import GitHub
+from ao.store.local_pulls import LocalPulls
 
 from ao import paths
 from ao.agents import Catalog
@@ -20,9 +22,11 @@ from ao.api.access import Secrets, ensure_secrets
 from ao.api.server import Server
 from ao.config import Config, load
 from ao.engine.engine import Engine
+from ao.engine.forges import Forges, project_settings
 from ao.engine.requests import SpawnRequest
 from ao.engine.world import Settings, World
 from ao.feed import Feed
+from ao.forges.local import LocalForge, LocalParts
 from ao.host import LocalHost
 from ao.model.change import Change
 from ao.model.errors import AoError
@@ -30,7 +34,7 @@ from ao.model.project import ProjectConfig
 from ao.model.session import Activity, Session
 from ao.runtimes import Tmux
 from ao.store.database import Database
-from ao.workspaces import Worktrees
+from ao.workspaces import Trees, Worktrees
 
 PATIENCE_S = 30.0
 
@@ -142,6 +146,7 @@ def _world(config: Config, environ: dict[str, str], db: Database, tasks: _Tasks,
         db=db,
         host=host,
         workspaces=Worktrees(host, settings.worktrees),
+        trees=Trees(host, os.path.join(config.data_dir, "checks")),
         runtime=Tmux(host, data_dir=config.data_dir),
         agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=environ),
         settings=settings,
@@ -150,6 +155,24 @@ def _world(config: Config, environ: dict[str, str], db: Database, tasks: _Tasks,
         token_for=secrets.session_token,
         api_url=lambda: "http://127.0.0.1:9",
     )
+
+
+def _forges(world: World, news: Callable[[str], None]) -> Forges:
+    local = LocalForge(
+        LocalParts(
+            host=world.host,
+            trees=world.trees,
+            book=LocalPulls(world.db),
+            settings=lambda project_id: project_settings(world.db, project_id),
+            folder=os.path.join(world.settings.data_dir, "checks"),
+            environ=world.settings.environ,
+            now=world.now,
+            start=world.start,
+            news=news,
+        )
+    )
+    github = GitHub(world.host, world.settings.environ, now=world.now)
+    return Forges({local.name: local, github.name: github}, world.settings.environ)
 
 
 @asynccontextmanager
@@ -167,7 +190,8 @@ async def opened(path: Path) -> AsyncIterator[House]:
     secrets = ensure_secrets(config.data_dir)
     db = Database.open(os.path.join(config.data_dir, "ao.db"), on_commit=committed)
     world = _world(config, environ, db, tasks, secrets)
-    house = House(path, Engine(world), environ)
+    forges = _forges(world, lambda key: house.engine.observer.wake(key))
+    house = House(path, Engine(world, forges), environ)
     feed = Feed(head=db.revision)
     sinks += [feed.publish, house.committed]
     server = Server(config, house.engine, feed, secrets, shutdown=lambda: None)
@@ -176,12 +200,14 @@ async def opened(path: Path) -> AsyncIterator[House]:
     _make_repository(house)
     try:
         await house.engine.projects.add(str(house.repository), project_id="demo")
+        tasks.start(house.engine.observe())
         yield house
     finally:
         for project in house.engine.projects.list():
             await house.engine.projects.remove(project.id)
         await server.close()
         await tasks.end()
+        await forges.shut()
         await world.runtime.shut()
         await db.close()
 

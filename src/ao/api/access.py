@@ -220,8 +220,8 @@ class Access:
 
 
 _MAY: Final = {
-    Kind.WORKER: "a worker may read itself, report its activity, write to its project's orchestrator and act on its own "
-    "pull requests",
+    Kind.WORKER: "a worker may read itself, report its activity, write to its project's orchestrator and act on its "
+    "own pull requests",
     Kind.REVIEWER: "a reviewer may read itself, report its activity and submit the review it was started for",
     Kind.ORCHESTRATOR: "an orchestrator may list, spawn, write to and kill sessions of its own project",
 }

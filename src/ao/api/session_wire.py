@@ -59,6 +59,10 @@ class PullView(Output, frozen=True, kw_only=True):
     mergeability: str
     review_comments: bool
     updated_at: Time
+    source_branch: str = ""
+    target_branch: str = ""
+    head_sha: str = ""
+    title: str = ""
 
 
 class Session(Output, frozen=True, kw_only=True):

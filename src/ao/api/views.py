@@ -8,6 +8,7 @@ from ao.api import session_wire, wire
 from ao.engine.requests import SessionFacts
 from ao.model.message import Message
 from ao.model.project import Project
+from ao.model.pull import Pull
 from ao.model.session import Session
 from ao.ports.agents import AgentReport
 
@@ -43,7 +44,7 @@ def session(facts: SessionFacts) -> session_wire.Session:
         workspace_path=row.workspace_path,
         model=row.model,
         permissions=row.permissions,
-        prs=[],
+        prs=[pull(row) for row in facts.pulls],
         evidence=_evidence(facts),
         failure=_failure(row),
         base=session_wire.BaseView(ref=row.base_ref, sha=row.base_sha, age=facts.base_age_s) if row.base_sha else None,
@@ -53,7 +54,25 @@ def session(facts: SessionFacts) -> session_wire.Session:
         native_id=row.native_id,
         mode="tui",
         is_pinned=False,
-        terminate_on_pr_merge=False,
+        terminate_on_pr_merge=facts.terminates_on_merge,
+    )
+
+
+def pull(row: Pull) -> session_wire.PullView:
+    """A pull request, in short."""
+    return session_wire.PullView(
+        url=row.url,
+        number=row.number,
+        state=row.state,
+        ci=row.ci,
+        review=row.review,
+        mergeability=row.mergeability,
+        review_comments=row.unresolved > 0,
+        updated_at=moment(row.updated_at),
+        source_branch=row.source_branch,
+        target_branch=row.target_branch,
+        head_sha=row.head_sha,
+        title=row.title,
     )
 
 

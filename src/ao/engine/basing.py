@@ -31,7 +31,7 @@ class Bases:
         """The plan for a seeded session. Raises what `Workspaces.plan` raises; a failed fetch is a warning in the
         plan."""
         project = prepared.project
-        fetching = self._wants_fetch(project)
+        fetching = not session.start_commit and self._wants_fetch(project)
         if not fetching and prepared.plan.branch == session.branch:
             return prepared.plan
         warning = await self._fetch(project) if fetching else ""
@@ -41,6 +41,7 @@ class Bases:
                 own=ids.default_branch(session.id),
                 default=project.base_branch,
                 requested=prepared.requested,
+                commit=session.start_commit,
             )
         )
         if not warning:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from ao.engine.completion import Completion
+from ao.engine.forges import Forges
 from ao.engine.launching import Launcher
 from ao.engine.lifecycle import Lifecycle
 from ao.engine.locks import SessionLocks
 from ao.engine.messaging import Messaging
+from ao.engine.nudging import Nudging
+from ao.engine.observer import Observer
 from ao.engine.orchestrators import Orchestrators
 from ao.engine.projects import Projects
+from ao.engine.pull_actions import PullActions
+from ao.engine.pulls import Pulls
 from ao.engine.recovery import Recovery
 from ao.engine.sessions import Sessions
 from ao.engine.teardown import Teardown
@@ -20,7 +26,7 @@ from ao.model.change import Change
 class Engine:
     """Use cases by room; nothing happens before `recover`."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, forges: Forges) -> None:
         locks = SessionLocks()
         watches = Watches(world)
         launcher = Launcher(world, watches)
@@ -33,6 +39,13 @@ class Engine:
         self.lifecycle = Lifecycle(world, watches, self.messaging)
         self.projects = Projects(world, self.sessions)
         self.views = Views(world)
+        self.pulls = Pulls(world, forges)
+        self.pull_actions = PullActions(world, self.pulls)
+        self.observer = Observer(world, self.pulls)
+        self.nudging = Nudging(world, self.pulls, self.messaging)
+        self.completion = Completion(world, self.sessions)
+        self.pulls.report_to(lambda pull: self.nudging.wake(pull.url))
+        self.pulls.report_to(self.completion.pull_changed)
         self._recovery = Recovery(
             world,
             locks,
@@ -47,12 +60,22 @@ class Engine:
         """Make rows and world agree, then deliver what waits. Call once, before anything is served."""
         await self._recovery.run()
         await self.messaging.resume()
+        self.nudging.resume()
+        self.completion.resume()
+
+    async def observe(self) -> None:
+        """Watch the forges for ever."""
+        await self.observer.run()
 
     def committed(self, changes: list[Change]) -> None:
         """Called on the loop after each commit with the changes it made durable."""
         for change in changes:
+            if change.type == "project_updated":
+                self.nudging.reconsider(change.project_id)
             if change.session_id is None:
                 continue
+            for listener in (self.observer, self.nudging, self.completion):
+                listener.committed(change)
             if change.type == "session_deleted":
                 self.lifecycle.forget(change.session_id)
             elif change.type == "session_updated":

@@ -23,7 +23,7 @@ from ao.model.message import Message, MessageSource, MessageState
 from ao.model.session import Activity, Phase, Session
 from ao.model.text import limit_text, sanitise, too_long
 from ao.ports import Liveness, Sent
-from ao.store import messages, sessions
+from ao.store import messages, nudges, sessions
 from ao.store.database import Connection
 
 CONFIRM_S: Final = 2.0
@@ -308,7 +308,7 @@ def _interrupted(message: Message, now: int) -> Callable[[Connection], None]:
     def settle(conn: Connection) -> None:
         messages.change(conn, message.id, lambda _: lost, now=now)
         if message.source is MessageSource.NUDGE:
-            messages.add(conn, again)
+            nudges.follow(conn, message.id, messages.add(conn, again)[0].id)
 
     return settle
 

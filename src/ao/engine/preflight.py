@@ -64,7 +64,13 @@ async def prepare(world: World, request: SpawnRequest) -> Prepared:
     at_least = await _free_number(world, project)
     own = ids.default_branch(ids.session_id(project.id, at_least))
     plan = await world.workspaces.plan(
-        BranchRequest(repo_path=project.path, own=own, default=project.base_branch, requested=request.branch)
+        BranchRequest(
+            repo_path=project.path,
+            own=own,
+            default=project.base_branch,
+            requested=request.branch,
+            commit=request.commit,
+        )
     )
     rules = await _rules(world, project, request)
     new = NewSession(
@@ -80,6 +86,7 @@ async def prepare(world: World, request: SpawnRequest) -> Prepared:
         permissions=permissions,
         branch=plan.branch if plan.branch != own else "",
         native_id=str(uuid.uuid4()) if world.agents.get(agent).pins_native_id else "",
+        start_commit=request.commit,
     )
     return Prepared(new=new, project=project, plan=plan, requested=request.branch, at_least=at_least)
 

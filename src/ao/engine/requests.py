@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from ao.model.pull import Pull
 from ao.model.session import Kind, Session
 from ao.model.status import Status
 
@@ -27,6 +28,8 @@ class SpawnRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     permissions: str = ""
     idempotency_key: str = ""
+    commit: str = ""
+    """Begin at this commit instead of the project's base."""
 
 
 class OrchestratorRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,3 +88,5 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     base_age_s: int | None
     has_terminal: bool
+    pulls: tuple[Pull, ...] = ()
+    terminates_on_merge: bool = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ao.engine.requests import SessionFacts
 from ao.engine.world import World
+from ao.model.pull import Pull
 from ao.model.session import Phase, Session
 from ao.model.status import derive
-from ao.store import sessions
+from ao.store import projects, pulls, sessions
 
 
 class Views:
@@ -17,19 +20,30 @@ class Views:
 
     def get(self, session_id: str) -> SessionFacts:
         """One session. Raises `SESSION_NOT_FOUND`."""
-        return self.of(self._world.session(session_id))
+        session = self._world.session(session_id)
+        return self.of(session, pulls.of_session(self._world.db.read, session_id))
 
     def list(self) -> list[SessionFacts]:
         """All sessions by project and number."""
-        return [self.of(row) for row in sessions.all_sessions(self._world.db.read)]
+        owned = pulls.grouped(self._world.db.read)
+        return [self.of(row, owned.get(row.id, ())) for row in sessions.all_sessions(self._world.db.read)]
 
-    def of(self, session: Session) -> SessionFacts:
-        """A row with what is derived from it now."""
+    def of(self, session: Session, owned: Sequence[Pull]) -> SessionFacts:
+        """A row and its pull requests with what is derived from them now."""
         now = self._world.now()
         reports = session.agent in self._world.agents.ids() and self._world.agents.get(session.agent).reports
         return SessionFacts(
             session=session,
-            status=derive(session, (), now=now, reports=reports),
+            status=derive(session, [pull.status_facts for pull in owned], now=now, reports=reports),
+            pulls=tuple(owned),
+            terminates_on_merge=self._terminates(session),
             base_age_s=(now - session.base_at) // 1000 if session.base_at is not None else None,
             has_terminal=session.launches > 0 and session.phase is not Phase.WORKSPACE,
         )
+
+    def _terminates(self, session: Session) -> bool:
+        """Whether it ends when its pull requests are merged: its own switch, else its project's."""
+        if session.terminate_on_pr_merge is not None:
+            return session.terminate_on_pr_merge
+        project = projects.get(self._world.db.read, session.project_id, archived=True)
+        return project is not None and project.settings.terminate_on_pr_merge

@@ -13,6 +13,7 @@ from ao.model.errors import AoError
 from ao.model.session import Session
 from ao.ports import Checkout, Host, ProcessId, Runtime, Terminal, Workspaces
 from ao.ports.agents import Agents
+from ao.ports.trees import Trees
 from ao.store import sessions
 from ao.store.database import Database
 
@@ -31,6 +32,7 @@ class Settings:
     kill_grace_s: float = 2.0
     compat: bool = False
     run_file: str = ""
+    webhook_secret: str = ""
 
     @property
     def worktrees(self) -> str:
@@ -59,6 +61,7 @@ class World:
     workspaces: Workspaces
     runtime: Runtime
     agents: Agents
+    trees: Trees
     settings: Settings
     now: Callable[[], int]
     start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]

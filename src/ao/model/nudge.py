@@ -20,12 +20,13 @@ class Cause(StrEnum):
 class NudgeState(StrEnum):
     """queued: its message is in the outbox, whose state tells the rest. withdrawn: overtaken (a newer commit, the fact
     is gone) before it was written. undeliverable: there was no agent to tell. gave_up: the budget is used up; a person
-    was told."""
+    was told. cleared: no nudge, but the mark that the fact was gone; what was sent before doesn't count any more."""
 
     QUEUED = "queued"
     WITHDRAWN = "withdrawn"
     UNDELIVERABLE = "undeliverable"
     GAVE_UP = "gave_up"
+    CLEARED = "cleared"
 
 
 class Nudge(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,6 +110,8 @@ class ProjectConfig(_Wire, frozen=True, kw_only=True):
 
     def role(self, kind: Kind) -> RoleConfig:
         """The overrides for sessions of `kind`."""
+        if kind is Kind.REVIEWER:
+            return RoleConfig()
         return self.orchestrator if kind is Kind.ORCHESTRATOR else self.worker
 
 

@@ -124,6 +124,9 @@ class Forge(Protocol):
     async def close(self, ref: PullRef) -> None:
         """Close without merging. Idempotent. Raises `PR_NOT_OPEN` for a merged one."""
 
+    async def rerun(self, ref: PullRef) -> None:
+        """Run the checks of its head again. Raises `CHECKS_NOT_CONFIGURED` when there is none that could be."""
+
     async def diff(self, ref: PullRef, *, limit: int) -> str:
         """Its change as a unified diff, cut to `limit` bytes."""
 

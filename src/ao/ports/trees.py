@@ -56,6 +56,9 @@ class Trees(Protocol):
     async def tree_of(self, repo_path: str, commit: str) -> str:
         """The tree of a commit."""
 
+    async def subject(self, repo_path: str, ref: str) -> str:
+        """The first line of the message of the commit a ref points to; "" when there is none."""
+
     async def compare(self, repo_path: str, base: str, head: str) -> Comparison:
         """Compare two commits; conflicts by `git merge-tree`, touching no worktree and no ref."""
 
