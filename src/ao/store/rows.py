@@ -18,11 +18,12 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class Table(Generic[Row]):
-    """The statements of table `name`. `fixed` are the columns an update must leave alone: breaking that is a bug and
-    raises ValueError."""
+    """The statements of table `name` with primary key `key`. `fixed` are the columns an update must leave alone:
+    breaking that is a bug and raises ValueError."""
 
-    def __init__(self, name: str, row: type[Row], *, fixed: frozenset[str]) -> None:
+    def __init__(self, name: str, row: type[Row], *, fixed: frozenset[str], key: str = "id") -> None:
         self.name = name
+        self.key = key
         self.columns: tuple[str, ...] = row.__struct_fields__
         self._row = row
         self._fixed = fixed
@@ -50,21 +51,30 @@ class Table(Generic[Row]):
 
         None when there is no such row or `fn` returned None; nothing is written then, nor when nothing differs.
         """
-        before = self.first(conn, "WHERE id = ?", (key,))
+        before = self.first(conn, f"WHERE {self.key} = ?", (key,))
         after = fn(before) if before is not None else None
         if before is None or after is None:
             return None
-        names = [name for name in self.columns if getattr(before, name) != getattr(after, name)]
-        if not self._fixed.isdisjoint(names):
-            raise ValueError(f"{self.name} {key}: {self._fixed.intersection(names)} never change")
+        names = self._differing(before, after)
         if not names or names == ["updated_at"]:
             return before
         after = msgspec.structs.replace(after, updated_at=now)
-        names = list(dict.fromkeys([*names, "updated_at"]))
-        assignments = ", ".join(f"{name} = ?" for name in names)
-        values = [_plain(getattr(after, name)) for name in names]
-        conn.execute(f"UPDATE {self.name} SET {assignments} WHERE id = ?", [*values, key])  # noqa: S608
+        self.write(conn, before, after)
         return after
+
+    def write(self, conn: Connection, before: Row, after: Row) -> None:
+        """Write the columns of row `before` that differ in `after`."""
+        key = getattr(before, self.key)
+        names = self._differing(before, after)
+        if not self._fixed.isdisjoint(names):
+            raise ValueError(f"{self.name} {key}: {self._fixed.intersection(names)} never change")
+        if names:
+            assignments = ", ".join(f"{name} = ?" for name in names)
+            values = [_plain(getattr(after, name)) for name in names]
+            conn.execute(f"UPDATE {self.name} SET {assignments} WHERE {self.key} = ?", [*values, key])  # noqa: S608
+
+    def _differing(self, before: Row, after: Row) -> list[str]:
+        return [name for name in self.columns if getattr(before, name) != getattr(after, name)]
 
 
 def _plain(value: Any) -> Any:

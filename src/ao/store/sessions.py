@@ -56,6 +56,7 @@ def seed(conn: Connection, new: NewSession, *, now: int, at_least: int = 1) -> S
         branch=new.branch or ids.default_branch(session_id),
         native_id=new.native_id,
         replaces=new.replaces,
+        start_commit=new.start_commit,
         activity_at=now,
         created_at=now,
         updated_at=now,
@@ -105,7 +106,8 @@ def delete_seed(conn: Connection, session_id: str) -> bool:
 
 
 def delete_row(conn: Connection, session_id: str) -> bool:
-    """Remove a session of any phase, its messages and its changes; one `session_deleted` change takes their place."""
+    """Remove a session of any phase with its messages, changes, pull requests and notifications; one `session_deleted`
+    change takes their place."""
     if conn.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,)).fetchone() is None:
         return False
     conn.execute("DELETE FROM change_log WHERE session_id = ?", (session_id,))
