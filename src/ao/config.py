@@ -8,6 +8,7 @@ the run file (`AO_CONFIG` overrides). One exception to the order: the file's `ag
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,9 @@ import msgspec
 
 from ao import paths
 from ao.model.errors import AoError
+from ao.model.notification import NotificationType
 from ao.model.session import PERMISSIONS
+from ao.ports.channels import Channel
 
 COMPAT_ORIGIN: Final = "app://renderer"
 """The origin of the original's desktop page (`spec` of the wire: its default allow-list)."""
@@ -42,6 +45,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     run_file: str
     config_file: str
     agents_dir: str
+    webhook_secret: str
+    channels: tuple[Channel, ...]
 
 
 class _Setting(NamedTuple):
@@ -100,10 +105,14 @@ def _sources(environ: Mapping[str, str]) -> tuple[paths.Paths, dict[str, object]
     known = sorted(setting.key for setting in _SETTINGS if setting.key)
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+            hint = _suggestion(key, known)
             raise _invalid(where.config_file, f"unknown key {key!r}", hint=hint, setting=key)
     return where, values
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 
 
 def _value(setting: _Setting, environ: Mapping[str, str], file: Mapping[str, object]) -> Any:
@@ -197,6 +206,75 @@ def _hosts(raw: object) -> tuple[str, ...]:
     return hosts
 
 
+def _channels(raw: object) -> tuple[Channel, ...]:
+    """The tables `[channels.NAME]`."""
+    if not isinstance(raw, dict):
+        raise TypeError("tables such as [channels.phone] are needed")
+    return tuple(_channel(name, table) for name, table in raw.items())
+
+
+def _channel(name: str, raw: object) -> Channel:
+    if not _CHANNEL_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name: use up to 32 letters, digits, '_' and '-'")
+    if not isinstance(raw, dict):
+        raise TypeError(f"{name}: a table is needed: [channels.{name}]")
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in _CHANNEL_KEYS:
+            raise ValueError(f"{name}.{key}: unknown key; {_suggestion(key, list(_CHANNEL_KEYS))}")
+        try:
+            values[key] = _CHANNEL_KEYS[key](value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name}.{key}: {error}") from None
+    if sum(bool(values.get(key)) for key in _CHANNEL_URLS) != 1:
+        raise ValueError(f"{name}: exactly one of {', '.join(_CHANNEL_URLS)} is needed")
+    return Channel(name=name, **values)
+
+
+def _channel_url(raw: object) -> str:
+    """An Apprise URL. What is wrong is told without it, for it holds secrets."""
+    if not isinstance(raw, str) or not _CHANNEL_URL.match(raw.strip()):
+        raise ValueError("is not a URL such as ntfy://ntfy.sh/topic")
+    return raw.strip()
+
+
+def _channel_file(raw: object) -> str:
+    return _folder(raw) if raw else ""
+
+
+def _channel_types(raw: object) -> tuple[NotificationType, ...]:
+    known = [kind.value for kind in NotificationType if kind is not NotificationType.TEST]
+    for name in _channel_list(raw):
+        if name not in known:
+            raise ValueError(f"{name!r} is not one of {', '.join(known)}")
+    return tuple(NotificationType(name) for name in _channel_list(raw))
+
+
+def _channel_list(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list):
+        raise TypeError("a list of texts is needed")
+    return _list(raw)
+
+
+def _quiet(raw: object) -> str:
+    spec = _text(raw)
+    if spec and not _QUIET.fullmatch(spec):
+        raise ValueError(f"{spec!r} is not a span of hours such as 22:00-07:00")
+    return spec
+
+
+_CHANNEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_CHANNEL_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
+_QUIET: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]")
+_CHANNEL_URLS: Final = ("url", "url_file", "url_env")
+_CHANNEL_KEYS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "url": _channel_url,
+    "url_file": _channel_file,
+    "url_env": _text,
+    "types": _channel_types,
+    "projects": _channel_list,
+    "quiet": _quiet,
+}
 _SETTINGS: Final = (
     _Setting("port", "AO_PORT", "port", _port, paths.DEFAULT_PORT),
     _Setting("request_timeout_s", "AO_REQUEST_TIMEOUT", "request_timeout", _seconds, 60.0),
@@ -212,4 +290,6 @@ _SETTINGS: Final = (
     _Setting("allowed_origins", "AO_ALLOWED_ORIGINS", "allowed_origins", _origins, ()),
     _Setting("log_level", "AO_LOG_LEVEL", "log_level", _one_of("debug", "info", "warning", "error"), "info"),
     _Setting("agents_dir", "AO_AGENTS_DIR", "agents_dir", _folder, ""),
+    _Setting("webhook_secret", "AO_WEBHOOK_SECRET", "", _text, ""),
+    _Setting("channels", "", "channels", _channels, ()),
 )
