@@ -43,10 +43,10 @@ class Discovery:
 
     def place(self, project: Project, repo: Repo) -> Place | None:
         """The list of a project and its sessions; None when none of them could have opened anything."""
-        now = self._world.now()
+        read, now = self._world.db.read, self._world.now()
         rows = [
             row
-            for row in sessions.all_sessions(self._world.db.read, project=project.id)
+            for row in (*sessions.terminated(read, project=project.id), *sessions.unfinished(read, project=project.id))
             if row.kind is not Kind.REVIEWER and row.launches and (row.ended_at or now) > now - LATE_MS
         ]
         return Place(repo=repo, project=project, sessions=tuple(rows)) if rows else None

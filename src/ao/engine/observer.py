@@ -291,17 +291,19 @@ class Observer:
                 files = self._world.trees.ref_files(project.path, [pull.source_branch, pull.target_branch])
                 wanted.setdefault(pull.ref.repo.key, set()).update(files)
         for key in [*self._watches, *(key for key in wanted if key not in self._watches)]:
-            files = wanted.get(key, set())
+            moving = frozenset(wanted.get(key, ()))
             known = self._watches.get(key)
-            if known is not None and known[0] == files and not known[1].done():
+            if known is not None and known[0] == moving and not known[1].done():
                 continue
             if known is not None:
                 known[1].cancel()
                 del self._watches[key]
-            if files:
-                self._watches[key] = (frozenset(files), self._world.start(self._until_moved(key, sorted(files))))
+            if moving:
+                self._watches[key] = (moving, self._world.start(self._until_moved(key, sorted(moving))))
 
     async def _until_moved(self, key: str, files: list[str]) -> None:
+        # What moved between the last look and this watch is seen by one more look.
+        self._look_now(key)
         while True:
             if await self._world.host.changed(files, timeout_s=WATCH_S):
                 self._look_now(key)

@@ -82,7 +82,7 @@ class PullActions:
     async def _owner(self, seen: Observation, project: Project, repo: Repo) -> str | None:
         """The session whose branch a person opened a pull request for."""
         candidates = []
-        for session in sessions.all_sessions(self._world.db.read, project=project.id):
+        for session in sessions.unfinished(self._world.db.read, project=project.id):
             if may_own(seen.facts, session.branch, session.id):
                 history = await self._world.trees.history(checkout_of(session))
                 candidates.append(
