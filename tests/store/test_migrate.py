@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ao.model.errors import AoError
-from ao.store import migrate, projects, sessions
+from ao.store import changes, migrate, projects, sessions
 from ao.store.database import Database
 from ao.store.migrate import Migration
 from tests.store.seeds import project, seeded
@@ -198,3 +199,52 @@ def test_the_ledger_is_not_trusted_over_the_tables(store: str) -> None:
 def test_migrations_are_numbered_without_gaps_or_repeats() -> None:
     assert [step.num for step in SHIPPED] == list(range(1, len(SHIPPED) + 1))
     assert len({step.name for step in SHIPPED}) == len(SHIPPED)
+
+
+async def test_a_store_of_the_first_schema_is_migrated_with_all_it_holds(path: str) -> None:
+    await Database.open(path, migrations=SHIPPED[:1]).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as first:
+        first.create_function("ao_handle", 1, lambda session: session, deterministic=True)
+        fill_first_schema(first)
+        before = {table: first.execute(f"SELECT * FROM {table}").fetchall() for table in FIRST_TABLES}
+    assert all(before.values())
+    database = Database.open(path)
+    try:
+        stored = sessions.get(database.read, "app-1")
+        assert stored is not None
+        assert (stored.prompt, stored.terminate_on_pr_merge, stored.start_commit) == ("Do it.", None, "")
+        for table, rows in before.items():
+            after = database.read.execute(f"SELECT * FROM {table}").fetchall()
+            assert [row[: len(rows[0])] for row in after] == rows
+        assert database.read.execute("SELECT count(*) FROM pr").fetchone() == (0,)
+        await database.write(
+            lambda conn: sessions.change(conn, "app-1", lambda row: replace(row, terminate_on_pr_merge=True), now=9)
+        )
+        assert changes.after(database.read, 0)[-1].type == "session_updated"
+        assert await database.write(lambda conn: sessions.delete_row(conn, "app-1"))
+    finally:
+        await database.close()
+    [backup] = migrate.backups(path)
+    assert os.path.basename(backup).startswith("ao.db.backup-1-")
+    with closing(sqlite3.connect(backup)) as copy:
+        assert {table: copy.execute(f"SELECT * FROM {table}").fetchall() for table in FIRST_TABLES} == before
+
+
+FIRST_TABLES = ("projects", "sessions", "messages", "idempotency", "change_log")
+WORDS = {"kind": "worker", "phase": "live", "activity": "idle", "workspace_state": "present"}
+
+
+def fill_first_schema(conn: sqlite3.Connection) -> None:
+    """A row or more in every table of the first schema."""
+    rows: dict[str, dict[str, object]] = {
+        "projects": {"id": "app", "path": "/src/app"},
+        "sessions": {"id": "app-1", "project_id": "app", "num": 1, "prompt": "Do it.", "warnings": "[]", **WORDS},
+        "messages": {"id": "m1", "session_id": "app-1", "num": 1, "text": "hello"},
+        "idempotency": {"key": "k", "session_id": "app-1"},
+    }
+    for table, values in rows.items():
+        columns = conn.execute('SELECT name, type, "notnull" FROM pragma_table_info(?)', (table,)).fetchall()
+        needed = {name: 0 if kind == "INTEGER" else "" for name, kind, required in columns if required}
+        row = needed | values
+        marks = ", ".join("?" * len(row))
+        conn.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))

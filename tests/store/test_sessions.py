@@ -243,9 +243,30 @@ async def test_the_changes_of_a_sessions_life_are_told_with_json_types(
         "previewRevision": 0,
         "branch": "ao/app-1/root",
         "terminalHandleId": "app-1",
+        "terminateOnPrMerge": None,
     }
     assert launched == shown
     assert ended == {**shown, "isTerminated": True, "phase": "ended", "displayName": 'done "so" \n far'}
+
+
+@pytest.mark.parametrize("choice", [True, False])
+async def test_the_choice_for_a_merge_is_stored_and_told_as_a_boolean(
+    database: Database, published: list[Change], choice: bool
+) -> None:
+    session = await seeded(database)
+    assert session.terminate_on_pr_merge is None
+    stored = await changed(database, session.id, terminate_on_pr_merge=choice)
+    assert stored is not None
+    assert stored.terminate_on_pr_merge is choice
+    assert sessions.get(database.read, session.id) == stored
+    assert json.loads(published[-1].payload)["terminateOnPrMerge"] is choice
+
+
+async def test_the_commit_to_begin_at_is_stored_with_the_seed(database: Database) -> None:
+    new = replace(new_session(), start_commit="a" * 40)
+    seed = await database.write(lambda conn: sessions.seed(conn, new, now=10))
+    assert seed.start_commit == "a" * 40
+    assert sessions.get(database.read, seed.id) == seed
 
 
 async def test_the_terminals_name_is_told_as_it_is_derived(database: Database, published: list[Change]) -> None:
@@ -280,6 +301,7 @@ VISIBLE: dict[str, Any] = {
     "preserved_path": "/x",
     "preserved_reason": "x",
     "first_signal_at": 5,
+    "terminate_on_pr_merge": False,
 }
 UNSEEN: dict[str, Any] = {
     "prompt": "x",
@@ -295,6 +317,7 @@ UNSEEN: dict[str, Any] = {
     "replaces": "x",
     "launched_at": 5,
     "ended_at": 5,
+    "start_commit": "x",
 }
 
 

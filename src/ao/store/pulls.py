@@ -61,20 +61,20 @@ def record(conn: Connection, owner: tuple[str, str], ref: PullRef, seen: Observa
     if before is None:
         return _record_new(conn, owner, ref, seen, now=now)
     after = _with_facts(before, seen, node=ref.node, now=now)
-    earlier = before.head_sha if after.head_sha != before.head_sha else ""
+    head_changed = after.head_sha != before.head_sha
+    if head_changed:
+        after = replace(after, head_at=now)
+        parts.keep_checks(conn, before.url, (after.head_sha, before.head_sha))
     changed, decisive = _put_parts(conn, seen, now=now)
     if seen.threads is not None:
         after = replace(after, unresolved=parts.unresolved(conn, before.url))
-    if earlier:
-        after = replace(after, head_at=now)
-        parts.keep_checks(conn, before.url, (after.head_sha, earlier))
     if decisive or any(getattr(before, name) != getattr(after, name) for name in _DECISIVE):
         after = replace(after, revision=before.revision + 1)
     changed = changed or replace(before, **_MARKS) != replace(after, **_MARKS)
     if changed:
         after = replace(after, updated_at=now)
     _TABLE.write(conn, before, after)
-    return Recorded(pull=after, created=False, changed=changed, head_changed=bool(earlier))
+    return Recorded(pull=after, created=False, changed=changed, head_changed=head_changed)
 
 
 def claim(

@@ -7,7 +7,7 @@ An update names only the columns that differ, so two writers of different facts 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -33,9 +33,11 @@ class Table(Generic[Row]):
 
     def select(self, conn: Connection, rest: str, values: tuple[Any, ...] = ()) -> list[Row]:
         """All rows of `SELECT … FROM table` followed by `rest`."""
-        convert, row, columns = msgspec.convert, self._row, self.columns
-        found = conn.execute(self._select + rest, values).fetchall()
-        return [convert(dict(zip(columns, values, strict=True)), row, strict=False) for values in found]
+        return [self.parse(found) for found in conn.execute(self._select + rest, values).fetchall()]
+
+    def parse(self, values: Sequence[Any]) -> Row:
+        """The row with these values of `columns`."""
+        return msgspec.convert(dict(zip(self.columns, values, strict=True)), self._row, strict=False)
 
     def first(self, conn: Connection, rest: str, values: tuple[Any, ...] = ()) -> Row | None:
         """The first row of such a query."""

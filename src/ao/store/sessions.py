@@ -15,6 +15,14 @@ from ao.store.rows import Connection, Table
 
 _TABLE = Table("sessions", Session, fixed=frozenset({"id", "project_id", "num", "kind", "created_at"}))
 _IN_ORDER = " ORDER BY project_id, num"
+_GIVE_BACK = """
+UPDATE pr SET session_id = owner.id, project_id = owner.project_id, revision = revision + 1
+FROM sessions AS owner
+WHERE pr.session_id = ?1 AND owner.id = (
+    SELECT json_extract(payload, '$.fromSession') FROM change_log
+    WHERE session_id = ?1 AND type = 'pr_session_changed' AND json_extract(payload, '$.url') = pr.url
+    ORDER BY seq DESC LIMIT 1
+)"""
 
 
 class OrchestratorExists(Exception):  # noqa: N818 (a fact about the store, most callers answer with it)
@@ -107,9 +115,10 @@ def delete_seed(conn: Connection, session_id: str) -> bool:
 
 def delete_row(conn: Connection, session_id: str) -> bool:
     """Remove a session of any phase with its messages, changes, pull requests and notifications; one `session_deleted`
-    change takes their place."""
+    change takes their place. A pull request that it had taken from another session goes back to that one."""
     if conn.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,)).fetchone() is None:
         return False
+    conn.execute(_GIVE_BACK, (session_id,))
     conn.execute("DELETE FROM change_log WHERE session_id = ?", (session_id,))
     return conn.execute("DELETE FROM sessions WHERE id = ?", (session_id,)).rowcount == 1
 
