@@ -24,6 +24,7 @@ from ao.ports.channels import Channel, Letter
 SEND_TIMEOUT_S: Final = 30.0
 _URL_LIMIT: Final = 8_192
 INSTALL_HINT: Final = "install it into the daemon's environment: pip install 'agent-orchestrator[notify]'; then restart"
+log = logging.getLogger("ao.channels")
 _LEVELS: Final = {
     NotificationType.PR_MERGED: "success",
     NotificationType.READY_TO_MERGE: "success",
@@ -48,7 +49,7 @@ class AppriseSender:
         """Hand `letter` over. Raises `CHANNEL_FAILED`."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                await _in_thread(lambda: self._deliver(channel, letter))
+                await _in_thread(channel, lambda: self._deliver(channel, letter))
         except TimeoutError:
             raise _failed(channel, f"no answer within {self._timeout_s:g} s") from None
 
@@ -109,12 +110,12 @@ def _failed(channel: Channel, reason: str, *, hint: str | None = None) -> AoErro
     )
 
 
-async def _in_thread(work: Callable[[], None]) -> None:
+async def _in_thread(channel: Channel, work: Callable[[], None]) -> None:
     """Run `work` in a thread that the process doesn't wait for at its end; what it raises is raised here."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[None] = loop.create_future()
 
-    def settle(error: Exception | None) -> None:
+    def settle(error: AoError | None) -> None:
         if outcome.done():
             return
         if error is None:
@@ -122,15 +123,22 @@ async def _in_thread(work: Callable[[], None]) -> None:
         else:
             outcome.set_exception(error)
 
-    threading.Thread(target=_run, args=(work, settle, loop), name="ao-channel", daemon=True).start()
+    def run() -> None:
+        error = _outcome(channel, work)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name="ao-channel", daemon=True).start()
     await outcome
 
 
-def _run(work: Callable[[], None], settle: Callable[[Exception | None], None], loop: asyncio.AbstractEventLoop) -> None:
-    error: Exception | None = None
+def _outcome(channel: Channel, work: Callable[[], None]) -> AoError | None:
+    """What `work` failed with. A mistake of one of Apprise's hundred plugins is a failure of its channel, no more."""
     try:
         work()
-    except Exception as caught:  # handed to the task that waits
-        error = caught
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(settle, error)
+    except AoError as error:
+        return error
+    except Exception as error:
+        log.exception("a channel broke", extra={"channel": channel.name})
+        return _failed(channel, f"unexpected {type(error).__name__}; the log has the details")
+    return None
