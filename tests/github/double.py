@@ -3,6 +3,7 @@
 `async with GitHubDouble() as github:` starts it; `github.url` is what `GITHUB_API_URL` takes (GraphQL is at `/graphql`
 below it; below `/api/v3` and at `/api/graphql` it answers as an Enterprise server), `github.token` is the one token it
 knows. `github.state` is GitHub itself, `github.requests` what was asked, `github.fail(…)` breaks the next requests.
+What a client does against GitHub's published interface fails the test at the end, unless `checked` is False.
 Logs of jobs lie behind a redirect on another port, which refuses a request that carries credentials, as GitHub's
 storage does.
 """
@@ -19,7 +20,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.github import execution, faults, rest
+from tests.github import contracts, execution, faults, rest
 from tests.github.budget import Budget
 from tests.github.faults import Fault, Kind
 from tests.github.records import CheckRun
@@ -27,6 +28,7 @@ from tests.github.rendering import viewer
 from tests.github.state import RefusedError, State
 
 Json = dict[str, Any]
+_WRONG = ("MISSING_PAGINATION_BOUNDARIES", "EXCESSIVE_PAGINATION", "NOT_IN_THE_DOUBLE", "MAX_NODE_LIMIT_EXCEEDED")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Request:
 class GitHubDouble:
     """The double. One repository `octo/widgets` is there from the start, as `github.repo`."""
 
-    def __init__(self, *, clock: Callable[[], float] | None = None, latency_s: float = 0.0) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] | None = None, latency_s: float = 0.0, checked: bool = True
+    ) -> None:
         self.state = State(clock=clock) if clock else State()
         self.repo = self.state.add_repo("octo/widgets")
         self.token = "ghp_" + "d0ub1e" * 6
@@ -63,6 +67,7 @@ class GitHubDouble:
         self.graphql = Budget("graphql", self.state.now)
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.checked = checked
         self.url = ""
         self.logs_url = ""
         self._closing = asyncio.Event()
@@ -73,10 +78,12 @@ class GitHubDouble:
         self.url = await self._serve(self._handle)
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
+    async def __aexit__(self, error: object, *_where: object) -> None:
         self._closing.set()
         for runner in self._runners:
             await runner.cleanup()
+        if self.checked and error is None and (breaches := self.breaches()):
+            raise AssertionError("not as GitHub publishes it:\n" + "\n".join(breaches))
 
     async def _serve(self, handler: Callable[[web.Request], Any]) -> str:
         app = web.Application(client_max_size=8 << 20)
@@ -120,6 +127,17 @@ class GitHubDouble:
     def forget_requests(self) -> None:
         """Count anew."""
         self.requests.clear()
+
+    def breaches(self) -> list[str]:
+        """Where requests or answers differ from what GitHub publishes; those that a fault struck don't count."""
+        sound = [request for request in self.requests if not request.fault]
+        found = contracts.violations(request for request in sound if request.kind == "rest")
+        for request in sound:
+            errors = request.answer.get("errors", ()) if request.kind == "graphql" else ()
+            refused = [error["message"] for error in errors if "data" not in request.answer and "type" not in error]
+            wrong = [error["message"] for error in errors if error.get("type") in _WRONG]
+            found += [f"GraphQL {request.operation}: {message}" for message in (*refused, *wrong)]
+        return found
 
     # Serving.
 

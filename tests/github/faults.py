@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("status", "hang", "reset", "truncated", "not_json", "
 @dataclass
 class Fault:
     """`status` answers `code` with `body`; `secondary` is GitHub's secondary rate limit (403, Retry-After); `hang`
-    never answers; `reset` breaks the connection; `truncated` ends a good answer midway; `not_json` is some proxy's page.
+    never answers; `reset` breaks the connection; `truncated` ends a good answer midway; `not_json` is a proxy's page.
 
     It strikes `times` requests (None: all) for which `when` holds; `when` gets method, path and GraphQL operation.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.github import derived
 from tests.github.fields import iso
@@ -39,10 +40,10 @@ def user(account: User | None) -> Json | None:
     if account is None:
         return None
     login = account.login + ("[bot]" if account.kind == "Bot" else "")
-    url = f"{API}/users/{login}"
+    url = f"{API}/users/{quote(login)}"
     return {
         "login": login, "id": account.id, "node_id": account.node, "type": account.kind, "site_admin": False,
-        "gravatar_id": "", "avatar_url": f"{SITE}/{login}.png", "html_url": f"{SITE}/{login}", "url": url,
+        "gravatar_id": "", "avatar_url": f"{SITE}/{quote(login)}.png", "html_url": f"{SITE}/{quote(login)}", "url": url,
         **{key: url + tail for key, tail in _USER_ADDRESSES.items()},
     }  # fmt: skip
 
