@@ -45,11 +45,22 @@ async def test_standard_input_is_given_or_empty(host: LocalHost) -> None:
     assert (await host.run(["true"], stdin=text)).code == 0
 
 
-async def test_output_beyond_the_limit_is_read_and_dropped(host: LocalHost) -> None:
-    done = await host.run(["sh", "-c", "yes | head -c 1000000; echo err >&2"], limit=1000)
+async def test_of_output_beyond_the_limit_the_beginning_and_the_end_are_kept(host: LocalHost) -> None:
+    done = await host.run(["sh", "-c", "echo first; yes | head -c 1000000; echo last; echo err >&2"], limit=1001)
     assert done.cut
-    assert len(done.out) == 1000
+    assert done.out.startswith("first\ny\n")
+    assert done.out.endswith("y\nlast\n")
+    before, gap, after = done.out.partition("\n… 999010 bytes left out …\n")
+    assert (len(before), bool(gap), len(after)) == (501, True, 500)
     assert done.err == "err\n"
+
+
+async def test_output_up_to_the_limit_is_whole(host: LocalHost) -> None:
+    for size, cut in ((999, False), (1000, False), (1001, True)):
+        done = await host.run(["sh", "-c", f"yes | head -c {size}"], limit=1000)
+        assert (done.cut, "1 bytes left out" in done.out) == (cut, cut)
+        assert cut or len(done.out) == size
+    assert (await host.run(["echo", "x"], limit=0)).out == "\n… 2 bytes left out …\n"
 
 
 async def test_undecodable_output_is_still_text(host: LocalHost) -> None:

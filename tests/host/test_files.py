@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ao.host import LocalHost
-from ao.host.watch import FolderWatch
+from ao.host.watch import FolderWatch, Tell
 
 
 def _program(path: Path, mode: int = 0o755) -> Path:
@@ -184,9 +184,9 @@ async def test_a_file_is_awaited_also_when_inotify_is_used_up(
     host: LocalHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def used_up(_self: FolderWatch, folder: str) -> Iterator[asyncio.Event]:
+    def used_up(_self: FolderWatch, folder: str, _tell: Tell) -> Iterator[None]:
         raise OSError(errno.EMFILE, "Too many open files", folder)
-        yield asyncio.Event()
+        yield
 
     monkeypatch.setattr(FolderWatch, "watch", used_up)
     waiting = asyncio.ensure_future(host.await_file(str(tmp_path / "f"), timeout_s=10))

@@ -25,6 +25,7 @@ _STRAGGLER_S: Final = 0.1
 _KILL_WAIT_S: Final = 5.0
 # A reader that doesn't keep up stops the process from writing more, rather than filling memory.
 _HIGH_WATER: Final = 1 << 20
+_GAP: Final = "\n… {count} bytes left out …\n"
 
 
 class Commands:
@@ -46,8 +47,9 @@ class Commands:
         """Run a command to its end. Raises FileNotFoundError when it or `cwd` doesn't exist, CommandTimeoutError when
         it is late.
 
-        `limit` bounds bytes of output and of error output each; what is beyond is read and dropped. A cancelled call
-        ends the command's process group as a late one does.
+        `limit` bounds bytes of output and of error output each: of more, the first and the last half of the limit are
+        kept, with a line between that counts the rest. A cancelled call ends the command's process group as a late one
+        does.
         """
         protocol = _Collector(asyncio.get_running_loop(), limit)
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
@@ -63,9 +65,9 @@ class Commands:
             await _put_down(transport, protocol.exited)
         return Completed(
             code=transport.get_returncode() or 0,
-            out=protocol.text(1),
-            err=protocol.text(2),
-            cut=protocol.cut,
+            out=protocol.kept[1].text(),
+            err=protocol.kept[2].text(),
+            cut=any(kept.missing for kept in protocol.kept.values()),
         )
 
     async def connect(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Connection:
@@ -93,21 +95,50 @@ class _Exit(asyncio.SubprocessProtocol):
         self.exited.set()
 
 
+class _Kept:
+    """The beginning and the end of what was fed to it, `limit` bytes in all."""
+
+    def __init__(self, limit: int) -> None:
+        self._first = bytearray()
+        self._last = bytearray()
+        self._first_room = limit - limit // 2
+        self._last_room = limit // 2
+        self._total = 0
+
+    def feed(self, data: bytes) -> None:
+        """Add `data`."""
+        self._total += len(data)
+        room = self._first_room - len(self._first)
+        self._first += data[:room]
+        self._last += data[room:]
+        # Trimmed only now and then, so that a byte is moved once and not with every piece that arrives.
+        if len(self._last) > 2 * self._last_room + (1 << 16):
+            del self._last[: len(self._last) - self._last_room]
+
+    @property
+    def missing(self) -> int:
+        """How many bytes between beginning and end are not kept."""
+        return max(self._total - self._first_room - self._last_room, 0)
+
+    def text(self) -> str:
+        """What is kept, with a line that counts the bytes missing."""
+        if not self.missing:
+            return (self._first + self._last).decode(errors="replace")
+        end = self._last[len(self._last) - self._last_room :]
+        return self._first.decode(errors="replace") + _GAP.format(count=self.missing) + end.decode(errors="replace")
+
+
 class _Collector(_Exit):
     """Gathers bounded output. `over` is done when the process has ended and so has its output."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
         super().__init__(loop)
         self.over: asyncio.Future[None] = loop.create_future()
-        self.cut = False
-        self._limit = limit
-        self._parts = {1: bytearray(), 2: bytearray()}
+        self.kept = {1: _Kept(limit), 2: _Kept(limit)}
         self._open = {1, 2}
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        room = self._limit - len(self._parts[fd])
-        self.cut = self.cut or len(data) > room
-        self._parts[fd] += data[:room]
+        self.kept[fd].feed(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self._open.discard(fd)
@@ -120,9 +151,6 @@ class _Collector(_Exit):
             self.loop.call_later(_STRAGGLER_S, self._finish)
         else:
             self._finish()
-
-    def text(self, fd: int) -> str:
-        return self._parts[fd].decode(errors="replace")
 
     def _finish(self) -> None:
         if not self.over.done():

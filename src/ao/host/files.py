@@ -1,4 +1,4 @@
-"""Files of this machine: private durable writes, bounded reads, cache stamps, and waiting for a file to appear.
+"""Files of this machine: private durable writes, bounded reads, cache stamps, waiting for a file to appear or change.
 
 What may take more than a moment (a flush to disk, a tree) runs in a thread; the rest is a system call or two.
 """
@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from ao.host.changes import USED_UP, Changes
 from ao.host.watch import FolderWatch
 
 _LOOK_EVERY_S: Final = 0.02
@@ -66,16 +67,25 @@ class Files:
     async def await_file(self, path: str, *, timeout_s: float) -> bytes | None:
         """The content of a file as soon as it exists and isn't empty (woken by the kernel, not polled), None when it
         doesn't appear in time or its folder is gone. Raises FileNotFoundError when there never was a folder."""
-        if self._folders is None:
-            self._folders = FolderWatch()
+        news = asyncio.Event()
         try:
-            with self._folders.watch(os.path.dirname(path)) as news:
+            with self._watches().watch(os.path.dirname(path), lambda _: news.set()):
                 return await _appears(path, news, timeout_s)
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM):
+            if error.errno not in USED_UP:
                 raise
         # The user's other programs have used up inotify (128 instances are allowed): then look every so often.
         return await _appears(path, None, timeout_s)
+
+    async def changed(self, paths: Sequence[str], *, timeout_s: float) -> bool:
+        """Return True as soon as one of these files is written, made, replaced or removed (woken by the kernel, not
+        polled), False after `timeout_s`. Files whose folder doesn't exist are watched from where it would appear."""
+        return await Changes(self._watches(), self.stamp, paths).come(timeout_s=timeout_s)
+
+    def _watches(self) -> FolderWatch:
+        if self._folders is None:
+            self._folders = FolderWatch()
+        return self._folders
 
 
 async def _appears(path: str, news: asyncio.Event | None, timeout_s: float) -> bytes | None:
