@@ -51,7 +51,7 @@ class NudgeRule(_Wire, frozen=True, kw_only=True):
     enabled: bool = True
     rounds: Annotated[int, Meta(ge=1, le=100, description="at most so often on one commit")] = 3
     total: Annotated[int, Meta(ge=1, le=1000, description="at most so often in a row, over all commits")] = 10
-    text: Annotated[str | None, Meta(description="instructions in place of the built-in ones", max_length=4000)] = None
+    text: Annotated[str, Meta(description="instructions in place of the built-in ones", max_length=4000)] | None = None
 
 
 class NudgeRules(_Wire, frozen=True, kw_only=True):
