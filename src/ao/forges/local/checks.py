@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,6 +65,7 @@ class _Job:
     task: asyncio.Task[Any] | None = None
     dropped: bool = False
     late: bool = False
+    recorded: bool = False
 
 
 class Checks:
@@ -77,47 +78,46 @@ class Checks:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def of(self, project_id: str, tree: str) -> list[LocalCheck]:
-        """What is known of the configured checks on a tree, in their order."""
+        """What was found out on a tree by the checks that are configured now, in their order."""
         rows = {row.id: row for row in self._parts.book.checks(project_id, tree)}
-        settings = self._parts.settings(project_id)
-        ids = [check_id(project_id, tree, check, settings) for check in settings.checks]
-        found = [self._jobs[each].row if each in self._jobs else rows.get(each) for each in ids]
-        return [row for row in found if row is not None]
+        return [rows[name] for name in self._configured(project_id, tree) if name in rows]
 
     def ensure(self, head: Head) -> list[LocalCheck]:
         """Start what the head still lacks; all its checks. What only an earlier head of this pull request wanted is
         dropped, also when it runs."""
-        settings = self._parts.settings(head.project_id)
         rows = {row.id: row for row in self._parts.book.checks(head.project_id, head.tree)}
-        wanted = set()
-        for config in settings.checks:
-            name = check_id(head.project_id, head.tree, config, settings)
-            wanted.add(name)
+        configured = self._configured(head.project_id, head.tree)
+        found = []
+        for name, config in configured.items():
             row = rows.get(name)
-            if name in self._jobs:
-                self._jobs[name].wanted.add(head.pull_id)
-            elif row is None or self._is_due(row):
+            if name not in self._jobs and (row is None or self._is_due(row)):
                 self._queue(name, config, head)
-        self._release(head.pull_id, but=wanted)
-        return self.of(head.project_id, head.tree)
+            job = self._jobs.get(name)
+            if job is not None:
+                job.wanted.add(head.pull_id)
+                # One that is being dropped is not shown as cancelled: it is started anew as soon as it is gone.
+                row = self._fresh(name, config, head) if job.dropped else job.row
+            if row is not None:
+                found.append(row)
+        self._release(head.pull_id, but=configured)
+        return found
 
     def rerun(self, head: Head) -> None:
         """Run all checks of a head anew; one that waits or runs goes on. Raises `CHECKS_NOT_CONFIGURED`."""
-        settings = self._parts.settings(head.project_id)
-        if not settings.checks:
+        configured = self._configured(head.project_id, head.tree)
+        if not configured:
             raise AoError(
                 "CHECKS_NOT_CONFIGURED",
                 f"project {head.project_id!r} has no checks",
                 hint="set `checks` with `ao project set-config`; `ao project schema` shows how",
             )
-        for config in settings.checks:
-            name = check_id(head.project_id, head.tree, config, settings)
+        for name, config in configured.items():
             if name not in self._jobs:
                 self._queue(name, config, head)
 
     def release(self, pull_id: str) -> None:
         """A pull request is done: what it alone wanted is dropped."""
-        self._release(pull_id, but=set())
+        self._release(pull_id, but=())
 
     async def clear(self) -> None:
         """End what a killed daemon left running and take its unfinished checks off the list; the next look at a pull
@@ -142,21 +142,29 @@ class Checks:
             return (row.ended_at or 0) + RETRY_MS <= self._parts.now()
         return row.status in ("queued", "in_progress", "cancelled")
 
-    def _queue(self, name: str, config: CheckConfig, head: Head) -> None:
+    def _configured(self, project_id: str, tree: str) -> dict[str, CheckConfig]:
+        settings = self._parts.settings(project_id)
+        return {check_id(project_id, tree, check, settings): check for check in settings.checks}
+
+    def _fresh(self, name: str, config: CheckConfig, head: Head) -> LocalCheck:
         now = self._parts.now()
-        row = LocalCheck(
+        return LocalCheck(
             id=name, project_id=head.project_id, tree=head.tree, name=config.name, created_at=now, updated_at=now
         )
-        job = _Job(row=row, config=config, head=head, wanted={head.pull_id})
+
+    def _queue(self, name: str, config: CheckConfig, head: Head) -> None:
+        job = _Job(row=self._fresh(name, config, head), config=config, head=head, wanted={head.pull_id})
         self._jobs[name] = job
         job.task = self._parts.start(self._run(job))
         job.task.add_done_callback(lambda _task: self._done(job))
 
     def _done(self, job: _Job) -> None:
         del self._jobs[job.row.id]
-        self._parts.news(f"{LOCAL}:{job.head.project_id}")
+        # What could not be recorded is no news: looked at again at once it would only fail again.
+        if job.recorded:
+            self._parts.news(f"{LOCAL}:{job.head.project_id}")
 
-    def _release(self, pull_id: str, *, but: set[str]) -> None:
+    def _release(self, pull_id: str, *, but: Collection[str]) -> None:
         for name, job in self._jobs.items():
             if name in but or pull_id not in job.wanted:
                 continue
@@ -173,9 +181,11 @@ class Checks:
                 now = self._parts.now()
                 await self._put(job, replace(job.row, status="in_progress", started_at=now, updated_at=now))
                 await self._put(job, await self._outcome(job))
+                job.recorded = True
         except asyncio.CancelledError:
             if job.dropped:
-                await self._put(job, self._cancelled(job.row))
+                await self._put(job, self._cancelled(job.row) if job.row.ended_at is None else job.row)
+                job.recorded = True
             raise
         except AoError as error:  # the store refuses: the next look starts it again
             log.warning("a check was not recorded", extra={"check": job.row.id, "cause": error.message})

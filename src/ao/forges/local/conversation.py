@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 
 from ao.forges.local.history import History
@@ -11,6 +10,7 @@ from ao.forges.local.showing import Talk, shown_comment, shown_review
 from ao.forges.local.wording import body_text
 from ao.model.errors import AoError
 from ao.model.local_pull import LocalComment, LocalPull, LocalReview, LocalThread
+from ao.model.project import is_inside
 from ao.model.pull import Comment, Review
 from ao.ports.forge import ReviewPost
 
@@ -22,7 +22,6 @@ class Conversation:
         self._parts = parts
         self._book = parts.book
         self._history = History(parts.host)
-        self._serial = itertools.count()
 
     def of(self, pull: LocalPull) -> Talk:
         """All that was said."""
@@ -40,7 +39,7 @@ class Conversation:
             raise _invalid("the comment says nothing")
         now = self._parts.now()
         row = LocalComment(
-            id=self._id("c"),
+            id=_fresh("c"),
             pull_id=pull.id,
             thread_id=thread_id,
             author=session or self._parts.person,
@@ -65,7 +64,7 @@ class Conversation:
         await self._check_places(root, pull, post, commit)
         now = self._parts.now()
         row = LocalReview(
-            id=self._id("r"),
+            id=_fresh("r"),
             pull_id=pull.id,
             author=post.session or self._parts.person,
             author_session=post.session,
@@ -75,32 +74,7 @@ class Conversation:
             created_at=now,
             updated_at=now,
         )
-        threads = [
-            LocalThread(
-                id=self._id("t"),
-                pull_id=pull.id,
-                path=said.path,
-                line=said.line,
-                commit_sha=commit,
-                created_at=now,
-                updated_at=now,
-            )
-            for said in post.comments
-        ]
-        comments = [
-            LocalComment(
-                id=self._id("c"),
-                pull_id=pull.id,
-                thread_id=thread.id,
-                review_id=row.id,
-                author=row.author,
-                author_session=row.author_session,
-                body=body_text(said.body, code="INVALID_REVIEW"),
-                created_at=now,
-                updated_at=now,
-            )
-            for said, thread in zip(post.comments, threads, strict=True)
-        ]
+        threads, comments = _opened(row, post)
         await self._book.add_review(row, threads, comments)
         return shown_review(row)
 
@@ -120,8 +94,8 @@ class Conversation:
         for said in post.comments:
             if not said.body.strip():
                 raise _invalid(f"the comment on {said.path!r} says nothing")
-            if said.line < 0 or "\0" in said.path:
-                raise _invalid(f"{said.path!r} line {said.line} is no place in a file")
+            if said.line < 0 or not is_inside(said.path):
+                raise _invalid(f"{said.path!r} line {said.line} is no place in the repository")
         paths = {said.path for said in post.comments}
         found = await self._history.files_among(root, commit, paths)
         found |= await self._history.files_among(root, pull.base_sha, paths - found)
@@ -131,9 +105,41 @@ class Conversation:
     def _is_author(self, pull: LocalPull, session: str) -> bool:
         return (session or self._parts.person, session) == (pull.author, pull.author_session)
 
-    def _id(self, kind: str) -> str:
-        """A fresh id; those of one run of the daemon sort by time."""
-        return f"{kind}{self._parts.now():012x}-{next(self._serial):06x}-{secrets.token_hex(4)}"
+
+def _opened(review: LocalReview, post: ReviewPost) -> tuple[list[LocalThread], list[LocalComment]]:
+    """The conversations that a review opens, with their first comments."""
+    now = review.created_at
+    threads = [
+        LocalThread(
+            id=_fresh("t"),
+            pull_id=review.pull_id,
+            path=said.path,
+            line=said.line,
+            commit_sha=review.commit_sha,
+            created_at=now,
+            updated_at=now,
+        )
+        for said in post.comments
+    ]
+    comments = [
+        LocalComment(
+            id=_fresh("c"),
+            pull_id=review.pull_id,
+            thread_id=thread.id,
+            review_id=review.id,
+            author=review.author,
+            author_session=review.author_session,
+            body=body_text(said.body, code="INVALID_REVIEW"),
+            created_at=now,
+            updated_at=now,
+        )
+        for said, thread in zip(post.comments, threads, strict=True)
+    ]
+    return threads, comments
+
+
+def _fresh(kind: str) -> str:
+    return kind + secrets.token_hex(8)
 
 
 def _invalid(why: str) -> AoError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +37,8 @@ class LocalParts:
         return self.environ.get("USER") or self.environ.get("LOGNAME") or "you"
 
     def worktree(self, project_id: str) -> str:
-        """Where a project's checks run: one at a time, so one place is enough."""
-        return posixpath.join(self.folder, project_id)
+        """A place for one run of a project's checks; a new one each time, so nothing left behind is in the way."""
+        return posixpath.join(self.folder, f"{project_id}.{secrets.token_hex(4)}")
 
     def marks(self, project_id: str) -> dict[str, str]:
         """The variables by which the processes of a project's checks are found, whoever their parent is."""
