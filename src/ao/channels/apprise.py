@@ -61,7 +61,8 @@ class AppriseSender:
         asset = apprise.AppriseAsset(async_mode=False, app_id="ao", app_desc="Agent Orchestrator")
         service = apprise.Apprise(asset=asset)
         if not service.add(url):
-            raise _failed(channel, "Apprise doesn't understand its URL", hint="docs/notifications.md has examples")
+            reason = "Apprise can't use its URL: an unknown service, a missing part, or a library that isn't installed"
+            raise _failed(channel, reason)
         result = service.notify(
             title=wording.title(letter.title),
             body=wording.body(letter.body) or wording.title(letter.title),
