@@ -33,7 +33,7 @@ def test_channels_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
         projects = ["shop"]
         quiet = "22:00-07:00"
         [channels.team]
-        url_file = "~/slack.url"
+        url_file = "/secrets/slack.url"
         [channels.desk]
         url_env = "DESK_URL"
     """
@@ -45,7 +45,7 @@ def test_channels_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
             projects=("shop",),
             quiet="22:00-07:00",
         ),
-        Channel(name="team", url_file=f"{tmp_path}/slack.url"),
+        Channel(name="team", url_file="/secrets/slack.url"),
         Channel(name="desk", url_env="DESK_URL"),
     )
 
