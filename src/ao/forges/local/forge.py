@@ -212,7 +212,9 @@ class LocalForge:
         if not _is_open(pull):
             standing = await self._branches.final(root, pull)
         checks: list[LocalCheck] = []
-        if standing.comparison is not None and self._parts.settings(pull.project_id).checks:
+        if standing.comparison is None or not self._parts.settings(pull.project_id).checks:
+            self._checks.release(pull.id)
+        else:
             head = await self._branches.head(root, pull, standing.head)
             checks = self._checks.ensure(head) if _is_open(pull) else self._checks.of(pull.project_id, head.tree)
         return observation_of(ref.repo, pull, standing, checks, self._talk.of(pull))
