@@ -169,7 +169,7 @@ async def test_a_rerun_runs_what_has_ended_again(local: LocalScene, tmp_path: Pa
 
 
 async def test_c2_a_late_check_says_what_it_printed_and_that_it_was_late(local: LocalScene) -> None:
-    local.checks(unit("echo working; sleep 600; echo done", timeout=1))
+    local.checks(unit("echo working; exec sleep 600", timeout=1))
     ref = await local.open()
     check = local.only(await local.settled(ref))
     assert (check.status, check.conclusion) == ("failed", "timed_out")

@@ -22,8 +22,8 @@ _SHORT: Final = 8
 
 
 def kept(text: str, env: Mapping[str, str]) -> str:
-    """`text` without terminal sequences, control and bidirectional characters, with the values of telling names in `env`
-    hidden, cut to its beginning and its end."""
+    """`text` without terminal sequences, control and bidirectional characters, with the values of telling names of
+    `env` hidden, cut to its beginning and its end."""
     for name, value in env.items():
         if _TELLING.search(name) and len(value) >= _SHORT:
             text = text.replace(value, "***")
