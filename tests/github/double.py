@@ -25,6 +25,7 @@ from tests.github.budget import Budget
 from tests.github.faults import Fault, Kind
 from tests.github.records import CheckRun
 from tests.github.rendering import viewer
+from tests.github.schema import answering_schema
 from tests.github.state import RefusedError, State
 
 Json = dict[str, Any]
@@ -68,12 +69,15 @@ class GitHubDouble:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.checked = checked
+        self.before: Callable[[], None] = lambda: None
         self.url = ""
         self.logs_url = ""
         self._closing = asyncio.Event()
         self._runners: list[web.AppRunner] = []
 
     async def __aenter__(self) -> Self:
+        # Built now, the schema delays no request.
+        answering_schema()
         self.logs_url = await self._serve(self._log) + "/storage"
         self.url = await self._serve(self._handle)
         return self
@@ -145,6 +149,7 @@ class GitHubDouble:
         text = await request.text()
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
+        self.before()
         asked = _decoded(text)
         path = request.path.removeprefix("/api/v3") if request.path != "/api/graphql" else "/graphql"
         kind = "graphql" if path == "/graphql" else "rest"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+from typing import Protocol
 
 SITE = "https://github.com"
 
@@ -195,6 +196,16 @@ class Pull:
         return f"{SITE}/{self.repo.full_name}/pull/{self.number}"
 
 
+class Git(Protocol):
+    """A real git repository behind one of the double's."""
+
+    def commit(self, parents: tuple[str, ...], tree: dict[str, str], message: str) -> str:
+        """Make a commit; its hash."""
+
+    def point(self, branch: str, sha: str) -> None:
+        """Move a branch."""
+
+
 @dataclass(eq=False)
 class Repo:
     """A repository. `required_reviews` and `required_checks` are the protection of its default branch; `roles` says
@@ -214,6 +225,7 @@ class Repo:
     merge_methods: frozenset[str] = frozenset({"merge", "squash", "rebase"})
     runs: dict[str, list[CheckRun]] = field(default_factory=dict)
     statuses: dict[str, list[Status]] = field(default_factory=dict)
+    git: Git | None = None
 
     @property
     def full_name(self) -> str:

@@ -120,8 +120,10 @@ class State:
         self.move(repo, branch, made)
         return made
 
-    def move(self, repo: Repo, branch: str, sha: str) -> None:
-        """Point a branch at a commit, as a push (forced or not) does."""
+    def move(self, repo: Repo, branch: str, sha: str, *, told: bool = False) -> None:
+        """Point a branch at a commit, as a push (forced or not) does. `told`: the git behind it said so."""
+        if repo.git is not None and not told:
+            repo.git.point(branch, sha)
         repo.branches[branch] = sha
         for pull in self.open_pulls():
             if pull.head_repo is repo and pull.head_branch == branch and pull.head_sha != sha:

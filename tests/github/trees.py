@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import hashlib
 from collections.abc import Iterator
 
 from tests.github.records import Commit, Repo
 
 Tree = dict[str, str]
+
+
+class Conflict(enum.Enum):
+    """What merging texts gives when it gives no text."""
+
+    HERE = enum.auto()
+
+
+CONFLICT = Conflict.HERE
+
+
+def merge_text(old: str | None, ours: str | None, theirs: str | None) -> str | Conflict | None:
+    """Merge two successors of a text by lines; None is a file that isn't there. Changes that touch each other conflict,
+    as in git."""
+    if theirs in (old, ours):
+        return ours
+    if ours == old:
+        return theirs
+    if old is None or ours is None or theirs is None:
+        return CONFLICT
+    lines = old.splitlines(keepends=True)
+    mine, others = _edits(lines, ours), _edits(lines, theirs)
+    for edit in mine:
+        if any(edit != other and edit[0] <= other[1] and other[0] <= edit[1] for other in others):
+            return CONFLICT
+    for start, stop, new in sorted({*mine, *others}, reverse=True):
+        lines[start:stop] = new
+    return "".join(lines)
+
+
+def _edits(lines: list[str], text: str) -> list[tuple[int, int, tuple[str, ...]]]:
+    """How the lines became the text: ranges and what stands there now."""
+    new = text.splitlines(keepends=True)
+    steps = difflib.SequenceMatcher(None, lines, new, autojunk=False).get_opcodes()
+    return [(i1, i2, tuple(new[j1:j2])) for tag, i1, i2, j1, j2 in steps if tag != "equal"]
 
 
 class Graph:
@@ -27,10 +63,16 @@ class Graph:
 
     def add(self, repo: Repo, parents: tuple[str, ...], tree: Tree, message: str, *, at: float, sha: str = "") -> str:
         """Make a commit; its hash, which is `sha` when given."""
+        if repo.git is not None:
+            return self.learn(repo, parents, tree, message, at=at, sha=repo.git.commit(parents, tree, message))
         body = repr((parents, sorted(tree.items()), message, len(self._commits)))
         made = sha or hashlib.sha1(body.encode()).hexdigest()
-        self._commits[made] = Commit(made, parents, dict(tree), message, at, repo)
-        return made
+        return self.learn(repo, parents, tree, message, at=at, sha=made)
+
+    def learn(self, repo: Repo, parents: tuple[str, ...], tree: Tree, message: str, *, at: float, sha: str) -> str:
+        """Know a commit that was made elsewhere; its hash."""
+        self._commits[sha] = Commit(sha, parents, dict(tree), message, at, repo)
+        return sha
 
     def history(self, sha: str) -> Iterator[str]:
         """A commit and all its ancestors, each once, nearest first."""
@@ -55,24 +97,18 @@ class Graph:
         return [self._commits[sha] for sha in self.history(head) if sha not in known][::-1]
 
     def conflicts(self, base: str, head: str) -> list[str]:
-        """Files that both sides changed since they parted, not to the same text."""
-        root = self.merge_base(base, head)
-        old, ours, theirs = self._tree(root), self._tree(base), self._tree(head)
-        paths = sorted({*old, *ours, *theirs})
-        return [p for p in paths if len({old.get(p), ours.get(p), theirs.get(p)}) == 3]
+        """Files that both sides changed in the same place since they parted."""
+        return [path for path, text in self._merge(base, head).items() if text is CONFLICT]
 
     def merged(self, base: str, head: str) -> Tree:
-        """The tree that merging `head` into `base` gives, conflicts aside."""
+        """The tree that merging `head` into `base` gives. There must be no conflict."""
+        return {path: text for path, text in self._merge(base, head).items() if isinstance(text, str)}
+
+    def _merge(self, base: str, head: str) -> dict[str, str | Conflict | None]:
         old, ours, theirs = self._tree(self.merge_base(base, head)), self._tree(base), self._tree(head)
-        result = dict(ours)
-        for path in {*old, *theirs}:
-            if theirs.get(path) == old.get(path):
-                continue
-            if path in theirs:
-                result[path] = theirs[path]
-            else:
-                result.pop(path, None)
-        return result
+        return {
+            path: merge_text(old.get(path), ours.get(path), theirs.get(path)) for path in sorted({*old, *ours, *theirs})
+        }
 
     def changes(self, base: str, head: str) -> tuple[int, int, int]:
         """Lines added, lines deleted, files changed since the two parted."""
