@@ -88,20 +88,22 @@ class Git:
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         timeout_s: float = 60.0,
+        limit: int | None = None,
     ) -> Completed:
-        """Run `git -C where args`, whatever it answers. Raises GitError when it is late or says too much."""
+        """Run `git -C where args`, whatever it answers. Raises GitError when it is late or says too much; with a
+        `limit` its output may be cut to that many bytes instead."""
         pinned = {**_ENVIRONMENT, "GIT_CEILING_DIRECTORIES": posixpath.dirname(where), **(env or {})}
         argv = ("git", *_PINS, "-C", where, *args)
         command = next((word for word in args if not word.startswith("-") and "=" not in word), "")
         try:
-            done = await self.host.run(argv, env=pinned, stdin=stdin, timeout_s=timeout_s, limit=LISTING_LIMIT)
+            done = await self.host.run(argv, env=pinned, stdin=stdin, timeout_s=timeout_s, limit=limit or LISTING_LIMIT)
         except CommandTimeoutError as exc:
             raise GitError(command, f"took longer than {timeout_s:g} s", code=None) from exc
         except FileNotFoundError as exc:
             raise AoError(
                 "RUNTIME_PREREQUISITE_MISSING", "git is not installed", hint="install git, e.g. apt install git"
             ) from exc
-        if done.cut:
+        if done.cut and limit is None:
             raise GitError(command, "its output is too long to be trusted", code=done.code)
         return done
 

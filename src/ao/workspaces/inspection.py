@@ -89,8 +89,8 @@ async def _inspect_whole(git: Git, tree: Tree, *, half_gone: bool) -> Findings:
     )
     modified, untracked, detached = read_status(status, deletions=not half_gone)
     if not half_gone:
-        modified += await _hidden_changes(git, tree)
-    dirt = [text for text in (describe(modified, untracked), _operation(git.host, tree)) if text]
+        modified += await hidden_changes(git, tree)
+    dirt = [text for text in (describe(modified, untracked), operation(git.host, tree)) if text]
     if detached and (count := await _lost_commits(git, tree)):
         dirt.append(f"{_plural(count, 'commit')} on a detached HEAD that no branch holds")
     return Findings(dirt="; ".join(dirt), obstacle=await _submodule_work(git, tree.folder))
@@ -142,7 +142,7 @@ def describe(modified: Sequence[str], untracked: Sequence[str]) -> str:
     return f"{' and '.join(counts)} {'file' if last == 1 else 'files'}: {shown}{more}"
 
 
-async def _hidden_changes(git: Git, tree: Tree) -> list[str]:
+async def hidden_changes(git: Git, tree: Tree) -> list[str]:
     """Changed files that `git status` was told not to look at (assume-unchanged, skip-worktree)."""
     listing = await git.output(tree.path, *tree.args("ls-files", "-v", "-z"))
     flagged = [entry[2:] for entry in listing.split("\0") if entry and (entry[0].islower() or entry[0] == "S")]
@@ -169,7 +169,8 @@ async def scratch_index(host: Host, tree: Tree) -> AsyncIterator[dict[str, str]]
         await host.remove_tree(folder)
 
 
-def _operation(host: Host, tree: Tree) -> str:
+def operation(host: Host, tree: Tree) -> str:
+    """ "a rebase is in progress", or what else was begun and not finished; "" for nothing."""
     stamps = host.stamp([posixpath.join(tree.folder, name) for name, _ in _OPERATIONS])
     found = [words for (_, words), stamp in zip(_OPERATIONS, stamps, strict=True) if stamp is not None]
     return f"{found[0]} is in progress" if found else ""

@@ -3,6 +3,8 @@
 A requested B is the branch here, else origin's of that name, else a tag (the session's own branch then starts at it),
 else a new branch from the base. The base is what the default branch is, see `Refs.base`.
 
+A request that names a commit gets the session's own branch at that commit.
+
 Everything is resolved to full refs and commits, so that nothing a person names can mean a tag here, a revision
 expression there. What is found is fixed as a commit: the branch that `create` makes starts there, whatever moves
 meanwhile.
@@ -14,7 +16,7 @@ from collections.abc import Mapping
 
 from ao.model.errors import AoError
 from ao.ports import BranchPlan, BranchRequest
-from ao.workspaces.branches import check_branch
+from ao.workspaces.branches import check_branch, is_commit_id
 from ao.workspaces.git import Git, GitError
 from ao.workspaces.refs import Base, Refs, unresolvable
 from ao.workspaces.registrations import Registration, worktrees
@@ -25,6 +27,8 @@ async def plan(git: Git, refs: Refs, request: BranchRequest) -> BranchPlan:
     for name in (request.requested or request.own, request.own, request.default):
         check_branch(name)
     try:
+        if request.commit:
+            return _new(request.own, await _commit(refs, request))
         if request.requested:
             return await _requested(git, refs, request)
         return _new(request.own, await _base(git, refs, request))
@@ -55,6 +59,21 @@ async def _requested(git: Git, refs: Refs, request: BranchRequest) -> BranchPlan
         return _new(request.own, commit)
     _check_room(name, tips, parents)
     return _new(name, await _base(git, refs, request))
+
+
+async def _commit(refs: Refs, request: BranchRequest) -> Base:
+    repo, commit = request.repo_path, request.commit
+    await refs.common(repo)
+    if is_commit_id(commit) and await refs.find(repo, commit) == commit:
+        found = await refs.commit(repo, commit)
+        if found is not None:
+            return found
+    raise AoError(
+        "BRANCH_NOT_FETCHED",
+        f"commit {commit[:80]!r} is not in the repository at {repo}",
+        hint="fetch the branch that holds it; a full commit id is needed",
+        details={"commit": commit[:80]},
+    )
 
 
 def _new(branch: str, base: Base) -> BranchPlan:

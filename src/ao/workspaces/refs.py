@@ -62,6 +62,11 @@ class Refs:
         self._commons[repo_path] = (stamp, common)
         return common
 
+    def common_if_known(self, repo_path: str) -> str:
+        """The common directory without asking git: as last found, else where it is in an ordinary repository."""
+        known = self._commons.get(repo_path)
+        return known[1] if known else posixpath.join(repo_path, ".git")
+
     def _still(self, dot_git: str, known: tuple[_Stamp, str], stamp: _Stamp) -> bool:
         """A `.git` folder changes its time whenever a file comes or goes in it; only its inode identifies it."""
         before, common = known
@@ -123,6 +128,23 @@ class Refs:
             return None
         at, sha = done.out.split()
         return Base(ref=revision, sha=sha, at=int(at) * 1000)
+
+    async def find(self, repo_path: str, revision: str) -> str | None:
+        """The commit of exactly this full ref or commit id, tags peeled; None when there is none.
+
+        A ref is looked up as it stands, never by git's rules for short names, by which a tag `refs/heads/x` could pass
+        for a branch `x` that is gone.
+        """
+        named = revision
+        if revision.startswith("refs/"):
+            done = await self._git.run(repo_path, "show-ref", "--verify", "--hash", "--", revision)
+            named = done.out.strip()
+            if done.code != 0 or revision.startswith("refs/heads/"):
+                return named if done.code == 0 else None
+        peeled = await self._git.run(repo_path, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}")
+        commit = peeled.out.strip()
+        # A commit id that git doesn't know could be the name of a branch to it.
+        return commit if peeled.code == 0 and (commit == revision or named != revision) else None
 
     async def taken(self, repo_path: str, session_id: str) -> bool:
         """Whether a branch or a preserved snapshot bears this session's name."""

@@ -25,7 +25,8 @@ from ao.workspaces.registrations import Record, find_record, worktrees
 
 _log = logging.getLogger("ao.workspaces")
 CREATE_TIMEOUT_S: Final = 120.0
-_PARALLEL: Final = ("-c", "checkout.workers=0", "-c", "checkout.thresholdForParallelism=100")
+PARALLEL: Final = ("-c", "checkout.workers=0", "-c", "checkout.thresholdForParallelism=100")
+"""Write many files with all processors."""
 _ELSEWHERE: Final = re.compile(r"'(?P<branch>.+)' is already (?:checked out|used by worktree) at '(?P<path>.+)'")
 _CLASH: Final = re.compile(r"cannot lock ref '[^']*': '[^']*' exists; cannot create")
 _BRANCH_EXISTS: Final = "a branch named"
@@ -69,7 +70,7 @@ class Maker:
         )
         # A daemon that starts anew finds a git it left running by the marks of its session, as it finds agents.
         marks = {"AO_SESSION_ID": checkout.session_id, "AO_DATA_DIR": posixpath.dirname(self._places.root)}
-        args = (*_PARALLEL, "worktree", "add", "--quiet", *target)
+        args = (*PARALLEL, "worktree", "add", "--quiet", *target)
         try:
             await self._git.output(checkout.repo_path, *args, env=marks, timeout_s=self._timeout_s)
         except BaseException as exc:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from ao.model.errors import AoError
 from ao.ports import BranchPlan, BranchRequest, Checkout, Host, Removal, Repository, WorkState
 from ao.workspaces import links, remote
 from ao.workspaces.git import Git, GitError
-from ao.workspaces.locks import RepositoryLocks
+from ao.workspaces.locks import LOCK_WAIT_S, RepositoryLocks
 from ao.workspaces.places import Places
 from ao.workspaces.plan import plan
 from ao.workspaces.refs import Refs
@@ -17,23 +16,28 @@ from ao.workspaces.removal import Remover, unreadable, unremovable
 from ao.workspaces.repository import inspect_repository
 from ao.workspaces.worktree import CREATE_TIMEOUT_S, Maker, occupied
 
-LOCK_WAIT_S: Final = 60.0
-
 
 class Worktrees:
     """`ao.ports.Workspaces` by git worktrees below `root` (`<root>/<project>/<session>`).
 
-    `lock_wait_s` bounds the wait for a repository, `create_timeout_s` one `git worktree add` with its hooks.
+    `locks` is shared with `Trees`, else of its own with waits of `lock_wait_s`; `create_timeout_s` bounds one
+    `git worktree add` with its hooks.
     """
 
     def __init__(
-        self, host: Host, root: str, *, lock_wait_s: float = LOCK_WAIT_S, create_timeout_s: float = CREATE_TIMEOUT_S
+        self,
+        host: Host,
+        root: str,
+        *,
+        locks: RepositoryLocks | None = None,
+        lock_wait_s: float = LOCK_WAIT_S,
+        create_timeout_s: float = CREATE_TIMEOUT_S,
     ) -> None:
         self._host = host
         self._git = Git(host)
         self._refs = Refs(self._git)
         self._places = Places(host, root)
-        self._locks = RepositoryLocks(wait_s=lock_wait_s)
+        self._locks = locks or RepositoryLocks(wait_s=lock_wait_s)
         self._fetches = RepositoryLocks(wait_s=lock_wait_s)
         self._maker = Maker(self._git, self._places, timeout_s=create_timeout_s)
         self._remover = Remover(self._git, self._places)
