@@ -22,6 +22,7 @@ from ao.api.access import Secrets, ensure_secrets
 from ao.api.server import Server
 from ao.config import Config, load
 from ao.engine.engine import Engine
+from ao.engine.forges import Forges
 from ao.engine.requests import SpawnRequest
 from ao.engine.world import Settings, World
 from ao.feed import Feed
@@ -45,6 +46,7 @@ from ao.ports import (
     WorkState,
 )
 from ao.store.database import Database
+from ao.workspaces import Trees
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -285,7 +287,7 @@ async def opened(path: Path, environ: Mapping[str, str] | None = None) -> AsyncI
     db = Database.open(os.path.join(config.data_dir, "ao.db"), on_commit=committed)
     feed = Feed(head=db.revision)
     secrets = ensure_secrets(config.data_dir)
-    engine = Engine(_world(config, given, db, start, secrets))
+    engine = Engine(_world(config, given, db, start, secrets), Forges({}, given))
     sinks += [feed.publish, engine.committed]
     house: House | None = None
 
@@ -319,6 +321,7 @@ def _world(
         db=db,
         host=host,
         workspaces=cast("Workspaces", StandInWorkspaces()),
+        trees=Trees(host, os.path.join(config.data_dir, "checks")),
         runtime=cast("Runtime", StandInRuntime()),
         agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=environ),
         settings=Settings(
