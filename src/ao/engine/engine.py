@@ -60,6 +60,7 @@ class Engine:
         """Make rows and world agree, then deliver what waits. Call once, before anything is served."""
         await self._recovery.run()
         await self.messaging.resume()
+        await self.pulls.forges.resume(self.projects.list())
         self.nudging.resume()
         self.completion.resume()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from ao.forges.github.repository import parse_pull_url, parse_remote
@@ -27,10 +27,6 @@ class Forges:
         if forge is None:
             raise AoError("SCM_UNAVAILABLE", f"this daemon knows no forge {repo.forge!r}")
         return forge
-
-    def all(self) -> list[Forge]:
-        """Every forge."""
-        return list(self._forges.values())
 
     def repo_of(self, project: Project) -> Repo:
         """The repository in which a project's pull requests are opened: GitHub's when `origin` is there, else the
@@ -75,6 +71,12 @@ class Forges:
             return None
         found = parse_pull_url(url, self._environ)
         return PullRef(repo=found[0], number=found[1]) if found is not None else None
+
+    async def resume(self, found: Sequence[Project]) -> None:
+        """After a start: let each forge finish or undo what was under way."""
+        repos = [repo for project in found if (repo := self.repo_or_none(project)) is not None]
+        for name, forge in self._forges.items():
+            await forge.resume([repo for repo in repos if repo.forge == name])
 
     async def shut(self) -> None:
         """Let go of all forges."""

@@ -89,6 +89,10 @@ class Forge(Protocol):
         """Why the repository's host can't be asked at all (no credentials), None when it can. Cached, and probed anew
         from time to time; never raises."""
 
+    async def resume(self, repos: Sequence[Repo]) -> None:
+        """After a start of the daemon, before the first look: end what a killed one left running for these
+        repositories, and go on with what it had not finished."""
+
     async def listing(self, repo: Repo, cursor: str, *, since: int) -> Listing:
         """Pull requests that changed since `cursor`, newest first; with "" those that changed after `since`
         (milliseconds since the epoch) and all open ones. One request when nothing has changed."""
