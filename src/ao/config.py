@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ao import paths
+from ao.model import quiet_hours
 from ao.model.errors import AoError
 from ao.model.notification import NotificationType
 from ao.model.session import PERMISSIONS
@@ -258,14 +259,13 @@ def _channel_list(raw: object) -> tuple[str, ...]:
 
 def _quiet(raw: object) -> str:
     spec = _text(raw)
-    if spec and not _QUIET.fullmatch(spec):
-        raise ValueError(f"{spec!r} is not a span of hours such as 22:00-07:00")
+    if spec:
+        quiet_hours.parse(spec)
     return spec
 
 
 _CHANNEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _CHANNEL_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
-_QUIET: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]")
 _CHANNEL_URLS: Final = ("url", "url_file", "url_env")
 _CHANNEL_KEYS: Final[Mapping[str, Callable[[object], Any]]] = {
     "url": _channel_url,
