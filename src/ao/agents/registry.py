@@ -57,6 +57,7 @@ class Catalog:
             reports=bool(spec.states),
             confirms=signals.SUBMITTED in spec.states,
             pins_native_id=spec.pins_native_id,
+            reviews=spec.reviewer is not None,
         )
 
     async def binary(self, agent: str, env: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from ao.agents import hooks
 from ao.agents.quoting import ARGUMENT_LIMIT, at_least, clean, fits, shorten, toml_string
 from ao.agents.spec import PLACEHOLDER, AgentSpec, Part, Permission, parts
-from ao.model.session import PERMISSIONS
+from ao.model.session import PERMISSIONS, Kind
 from ao.ports.agents import AgentContext, AgentLaunch
 
 PROMPT_FILE: Final = "prompt.md"
@@ -78,7 +78,7 @@ class _Template(msgspec.Struct, frozen=True, kw_only=True):
 def render(spec: AgentSpec, context: AgentContext, program: Program, *, resume: bool) -> AgentLaunch:
     """The command that starts the agent, or (`resume`) continues the conversation `context.native_id`."""
     mode = context.permissions if context.permissions in PERMISSIONS else "default"
-    permission = spec.permissions.get(mode, Permission())
+    permission = _permission(spec, context, mode)
     texts = _texts(spec, context, resume=resume)
     registered, files = hooks.registration(spec, context, permission, program.version)
     lists = {"system": texts.system, "hooks": registered, "trust": _trust(spec, context), "permissions": ()}
@@ -88,7 +88,7 @@ def render(spec: AgentSpec, context: AgentContext, program: Program, *, resume: 
     for part in _parts(spec, program.version, resume=resume):
         argv += template.fill(part.args)
     warnings = [permission.warning] if permission.warning else []
-    if mode != "default" and mode not in spec.permissions:
+    if mode != "default" and mode not in spec.permissions and not _reviews(spec, context):
         warnings.append(f"{spec.name} has no permission mode {mode!r}; it was started with its own default")
     return AgentLaunch(
         argv=tuple(argv),
@@ -98,6 +98,17 @@ def render(spec: AgentSpec, context: AgentContext, program: Program, *, resume: 
         ready=spec.prompt.ready,
         warnings=(*warnings, *texts.warnings),
     )
+
+
+def _reviews(spec: AgentSpec, context: AgentContext) -> bool:
+    return spec.reviewer is not None and context.kind is Kind.REVIEWER
+
+
+def _permission(spec: AgentSpec, context: AgentContext, mode: str) -> Permission:
+    """What the agent may do: a reviewer what reviewers may, whatever mode was asked for."""
+    if spec.reviewer is not None and context.kind is Kind.REVIEWER:
+        return Permission(args=spec.reviewer.args, env=spec.reviewer.env)
+    return spec.permissions.get(mode, Permission())
 
 
 def _parts(spec: AgentSpec, version: str, *, resume: bool) -> Iterator[Part]:
@@ -115,6 +126,7 @@ def _values(context: AgentContext, prompt: str) -> dict[str, str]:
         "workspace": context.workspace_path,
         "repo": context.repo_path,
         "folder": context.folder,
+        "ao": context.ao_bin,
         "system": "",
         "system_file": "",
     }

@@ -15,6 +15,8 @@ that agent only.
     file = ["--read", "{system_file}"]          # or text = ["--append-system-prompt", "{system}"]
     [permissions.auto]                          # modes: default, accept-edits, auto, bypass-permissions
     args = ["--yes-always"]                     # also: env = {KEY = "VALUE"}, warning = "TEXT"
+    [reviewer]                                  # only for an agent that can review without being able to change
+    args = ["--read-only"]                      # take the place of the permission arguments; also: env
     [prompt]
     paste = true                                # type the prompt into the terminal instead of passing it
     ready = ["> "]                              # once one of these is on the screen
@@ -49,9 +51,12 @@ from ao.model.session import PERMISSIONS, Activity
 PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)(?::([a-z-]+))?(\|toml)?\}")
 """`{name}`, `{hook:EVENT}`, or either with `|toml` for a quoted TOML string."""
 VALUES: Final = frozenset(
-    {"prompt", "model", "native_id", "session_id", "project_id", "workspace", "repo", "folder", "system", "system_file"}
-)
-"""Placeholders that stand for one text."""
+    {
+        "prompt", "model", "native_id", "session_id", "project_id", "workspace", "repo", "folder", "system",
+        "system_file", "ao",
+    }
+)  # fmt: skip
+"""Placeholders that stand for one text; `ao` is the absolute path of the `ao` program."""
 LISTS: Final = frozenset({"permissions", "system", "hooks", "trust"})
 """Placeholders that stand for several arguments when they are a whole element."""
 NO_STATE: Final = "none"
@@ -105,6 +110,14 @@ class Permission(_Data, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
     settings: Mapping[str, Any] = {}
     warning: str = ""
+
+
+class ReviewerArguments(_Data, frozen=True, kw_only=True):
+    """How the agent is started when it reviews: it may read files, run git's reading commands and `ao review submit`,
+    and neither edits nor asks."""
+
+    args: tuple[str, ...]
+    env: Mapping[str, str] = {}
 
 
 class HookEvent(_Data, frozen=True, kw_only=True):
@@ -186,6 +199,8 @@ class AgentSpec(_Data, frozen=True, kw_only=True):
     prompt: Prompt = Prompt()
     system: System = System()
     permissions: Mapping[str, Permission] = {}
+    reviewer: ReviewerArguments | None = None
+    """None for an agent that can't review."""
     hooks: Hooks = Hooks()
     trust: Literal["none", "claude-json", "codex-args"] = "none"
     states: Mapping[str, str | Choice] = {}
@@ -270,6 +285,8 @@ def _placeholder_problems(spec: AgentSpec) -> Iterator[tuple[str, str]]:
     texts += [(f"env.{name}", value) for name, value in spec.env.items()]
     for mode, permission in spec.permissions.items():
         texts += [(f"permissions.{mode}", text) for text in (*permission.args, *permission.env.values())]
+    if spec.reviewer is not None:
+        texts += [("reviewer", text) for text in (*spec.reviewer.args, *spec.reviewer.env.values())]
     for field, text in texts:
         for match in PLACEHOLDER.finditer(text):
             name, event = match[1], match[2]

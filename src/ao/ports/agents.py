@@ -54,6 +54,8 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True):
     confirms: bool
     pins_native_id: bool
     """Whether a native conversation id can be chosen at launch."""
+    reviews: bool = False
+    """Whether it can review: read everything, change nothing, and never wait for a permission."""
 
 
 class AgentReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from ao.agents.spec import (
     Part,
     Permission,
     Prompt,
+    ReviewerArguments,
     System,
     Transcript,
 )
@@ -53,6 +54,16 @@ CLAUDE_CODE: Final = AgentSpec(
             args=("--permission-mode", "bypassPermissions"), settings={"skipDangerousModePermissionPrompt": True}
         ),
     },
+    # This mode refuses what isn't allowed instead of asking. It allows reading in the worktree and the reading commands
+    # of git and the shell by itself, without their writing flags; a rule for `git diff` would allow `--output`, too. A
+    # rule can't match a variable, so the program is named by its path.
+    reviewer=ReviewerArguments(
+        args=(
+            *("--permission-mode", "dontAsk"),
+            *("--allowedTools", "Bash({ao} review submit:*)"),
+            *("--disallowedTools", "Edit,Write,NotebookEdit,WebFetch,WebSearch"),
+        )
+    ),
     # What a lost daemon may not lose is a command; the frequent tool event is a request, which costs no process.
     hooks=Hooks(
         channel="settings-file",

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from ao.agents.spec import AgentSpec, Auth, Binary, Dialog, Part, Permission, Prompt, System, Transcript
+from ao.agents.spec import AgentSpec, Auth, Binary, Dialog, Part, Permission, Prompt, ReviewerArguments, System, Transcript
 
 PROGRAM: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "demo.py")
 
@@ -31,6 +31,7 @@ DEMO: Final = AgentSpec(
     permissions={
         mode: Permission(args=("--mode", mode)) for mode in ("default", "accept-edits", "auto", "bypass-permissions")
     },
+    reviewer=ReviewerArguments(args=("--mode", "review")),
     states={
         "session-start": "none",
         "user-prompt-submit": "active",
