@@ -36,7 +36,7 @@ _HIDDEN: Final = re.compile(
 """Characters that show nothing. Unicode's default ignorable code points, and Cc, but for the emoji's U+FE0F."""
 _MARKS: Final = re.compile(r"<<<(?=[ \t]*untrusted)|(?<=[a-z0-9\]\)])>>>", re.IGNORECASE)
 _QUOTES: Final = str.maketrans(
-    {"`": "'", '"': "'", "\u201c": "'", "\u201d": "'", "\u201e": "'", "<": "\u2039", ">": "\u203a"}
+    {**dict.fromkeys("`\"'\u2018\u201c\u201d\u201e", "\u2019"), "<": "\u2039", ">": "\u203a"}
 )
 _LABEL: Final = re.compile(r"[^A-Za-z0-9 #.,_-]+")
 

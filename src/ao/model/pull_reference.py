@@ -52,12 +52,13 @@ def _from_url(text: str) -> Reference | None:
     path = parts.path.strip("/").split("/")
     if len(path) < 3 or path[-2] != "pull" or not _NUMBER.fullmatch(path[-1]):
         return None
-    where, number = [name.removesuffix(".git") for name in path[:-2]], int(path[-1])
+    where, number = path[:-2], int(path[-1])
     if not all(_NAME.fullmatch(name) and name.strip(".") for name in where):
         return None
     host = parts.netloc.lower()
     if parts.scheme == "ao" and host == "local" and len(where) == 1:
         return Reference(number=number, url=f"ao://local/{where[0]}/pull/{number}")
-    if parts.scheme == "https" and len(where) == 2 and _HOST.fullmatch(host):
-        return Reference(number=number, url=f"https://{host}/{'/'.join(where)}/pull/{number}")
+    name = where[-1].removesuffix(".git")
+    if name and parts.scheme == "https" and len(where) == 2 and _HOST.fullmatch(host):
+        return Reference(number=number, url=f"https://{host}/{where[0]}/{name}/pull/{number}")
     return None
