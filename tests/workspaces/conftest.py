@@ -13,7 +13,7 @@ import pytest
 
 from ao.host import LocalHost
 from ao.ports import BranchPlan, BranchRequest, Checkout, Completed
-from ao.workspaces import Worktrees
+from ao.workspaces import RepositoryLocks, Trees, Worktrees
 
 PROJECT = "demo"
 
@@ -21,8 +21,8 @@ PROJECT = "demo"
 class CountingHost(LocalHost):
     """The real host, remembering the argument vectors it ran."""
 
-    def __init__(self) -> None:
-        super().__init__(environ=os.environ)
+    def __init__(self, **environ: str) -> None:
+        super().__init__(environ={**os.environ, **environ})
         self.argvs: list[tuple[str, ...]] = []
         self._awaited: dict[str, asyncio.Event] = {}
 
@@ -79,7 +79,10 @@ class Bench:
         git(self.repo, "init", "-q")
         self.first = commit(self.repo, "README.md", "hello\n")
         self.host = CountingHost()
-        self.rooms = Worktrees(self.host, str(self.root))
+        locks = RepositoryLocks()
+        self.rooms = Worktrees(self.host, str(self.root), locks=locks)
+        self.checks = folder / "data" / "checks"
+        self.trees = Trees(self.host, str(self.checks), locks=locks)
 
     def checkout(self, number: int = 1, *, branch: str = "", created: bool = True, base: str = "") -> Checkout:
         name = f"{PROJECT}-{number}"

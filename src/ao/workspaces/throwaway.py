@@ -20,7 +20,7 @@ from ao.workspaces.worktree import CREATE_TIMEOUT_S, PARALLEL
 
 _log = logging.getLogger("ao.workspaces")
 MARK: Final = "AO_THROW_AWAY"
-"""A variable, with the root as its value, of the gits that make these worktrees: a killed daemon leaves them running."""
+"""A variable, with the root as its value, of the gits that make these worktrees: a killed daemon leaves them behind."""
 # A check looks at the commit, not at what hooks for people's worktrees make of it.
 _NO_HOOKS: Final = ("-c", "core.hooksPath=/dev/null")
 # Arguments: root, folder in which the worktree is to lie. Their real paths are printed, or why not.
