@@ -6,103 +6,28 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from ao.engine import channels as room
-from ao.engine.channels import ATTEMPTS, BACKOFF_S, Channels, letter, quiet_for
-from ao.engine.world import World
+from ao.engine.channels import ATTEMPTS, BACKOFF_S, letter, quiet_for
 from ao.model.errors import AoError
-from ao.model.notification import Delivery, DeliveryState, Notification, NotificationType
-from ao.ports.channels import Channel, Letter
+from ao.model.notification import DeliveryState, NotificationType
+from ao.ports.channels import Channel
 from ao.store import notifications
 from ao.store.database import Connection, Database
+from tests.engine.office import NOON, Office, opened
 
-NOON = int(time.mktime((2031, 2, 3, 12, 0, 0, 0, 0, -1))) * 1_000
 NIGHT = int(time.mktime((2031, 2, 3, 23, 30, 0, 0, 0, -1))) * 1_000
 PHONE, DESK = Channel(name="phone", url="x://phone"), Channel(name="desk", url="x://desk")
-
-
-class Post:
-    """A sender that keeps what it was given; channels in `broken` fail, those in `held` wait until `gate` is set."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, Letter]] = []
-        self.broken: set[str] = set()
-        self.held: set[str] = set()
-        self.gate = asyncio.Event()
-        self.arrived = asyncio.Event()
-
-    async def send(self, channel: Channel, letter: Letter) -> None:
-        """Take it."""
-        self.sent.append((channel.name, letter))
-        self.arrived.set()
-        if channel.name in self.held:
-            await self.gate.wait()
-        if channel.name in self.broken:
-            raise AoError("CHANNEL_FAILED", f"channel {channel.name!r}: error=500", hint="look")
-
-    @property
-    def titles(self) -> list[str]:
-        """What was sent, in order."""
-        return [letter.title for _, letter in self.sent]
-
-
-class Office:
-    """Channels over a real store, with a clock that is set by hand."""
-
-    def __init__(self, db: Database, *configured: Channel) -> None:
-        self.db = db
-        self.now = NOON
-        self.post = Post()
-        self.tasks: list[asyncio.Task[Any]] = []
-        nothing = cast("Any", None)
-        self.world = World(
-            db=db, host=nothing, workspaces=nothing, runtime=nothing, agents=nothing, trees=nothing, settings=nothing,
-            now=lambda: self.now, start=self._start, token_for=nothing, api_url=nothing,
-        )  # fmt: skip
-        self.channels = Channels(self.world, configured, self.post)
-
-    def _start(self, work: Any) -> asyncio.Task[Any]:
-        self.tasks.append(asyncio.get_running_loop().create_task(work))
-        return self.tasks[-1]
-
-    async def tell(self, number: int, **fields: Any) -> Notification:
-        """A stored notification with its deliveries."""
-        told = Notification(
-            **{
-                "id": f"ntf_{number:032x}",
-                "project_id": "shop",
-                "session_id": "shop-1",
-                "type": NotificationType.NEEDS_INPUT,
-                "signature": str(number),
-                "title": f"title {number}",
-                "created_at": self.now,
-                "updated_at": self.now,
-                **fields,
-            }
-        )
-
-        def insert(conn: Connection) -> None:
-            assert notifications.add(conn, told) is not None
-            notifications.add_deliveries(conn, self.channels.deliveries(told))
-
-        await self.db.write(insert)
-        return told
-
-    def deliveries(self, told: Notification) -> dict[str, Delivery]:
-        """The deliveries of a notification by channel."""
-        return {row.channel: row for row in notifications.deliveries_of(self.db.read, told.id)}
 
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
     """A store."""
-    opened = Database.open(str(tmp_path / "ao.db"))
-    yield opened
-    await opened.close()
+    async with opened(tmp_path) as store:
+        yield store.db
 
 
 async def test_each_channel_gets_what_its_filters_let_through(db: Database) -> None:
