@@ -23,7 +23,9 @@ from ao import __version__, paths
 from ao.agents import Catalog
 from ao.api import access
 from ao.api.server import Server
+from ao.channels.apprise import AppriseSender
 from ao.config import Config, load
+from ao.engine.channels import Channels
 from ao.engine.engine import Engine
 from ao.engine.forges import Forges, project_settings
 from ao.engine.world import Settings, World
@@ -88,7 +90,9 @@ class Daemon:
             world = self._world(db, host, runtime, group.start, secrets)
             forges = self._forges(world)
             stack.push_async_callback(forges.shut)
-            engine = self._engine = Engine(world, forges)
+            engine = self._engine = Engine(
+                world, forges, Channels(world, config.channels, AppriseSender(self._environ))
+            )
             self._committed.append(engine.committed)
             server = Server(config, engine, feed, secrets, shutdown=self.stop)
             self._server = server

@@ -20,7 +20,9 @@ from aiohttp import ClientSession
 from ao.agents import Catalog
 from ao.api.access import Secrets, ensure_secrets
 from ao.api.server import Server
+from ao.channels.apprise import AppriseSender
 from ao.config import Config, load
+from ao.engine.channels import Channels
 from ao.engine.engine import Engine
 from ao.engine.forges import Forges
 from ao.engine.requests import SpawnRequest
@@ -287,7 +289,8 @@ async def opened(path: Path, environ: Mapping[str, str] | None = None) -> AsyncI
     db = Database.open(os.path.join(config.data_dir, "ao.db"), on_commit=committed)
     feed = Feed(head=db.revision)
     secrets = ensure_secrets(config.data_dir)
-    engine = Engine(_world(config, given, db, start, secrets), Forges({}, given))
+    world = _world(config, given, db, start, secrets)
+    engine = Engine(world, Forges({}, given), Channels(world, (), AppriseSender(given)))
     sinks += [feed.publish, engine.committed]
     house: House | None = None
 

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ao.forges.github import GitHub
-from ao.store.local_pulls import LocalPulls
 
 from ao import paths
 from ao.agents import Catalog
 from ao.api.access import Secrets, ensure_secrets
 from ao.api.server import Server
+from ao.channels.apprise import AppriseSender
 from ao.config import Config, load
+from ao.engine.channels import Channels
 from ao.engine.engine import Engine
 from ao.engine.forges import Forges, project_settings
 from ao.engine.requests import SpawnRequest
 from ao.engine.world import Settings, World
 from ao.feed import Feed
+from ao.forges.github import GitHub
 from ao.forges.local import LocalForge, LocalParts
 from ao.host import LocalHost
 from ao.model.change import Change
@@ -34,6 +35,7 @@ from ao.model.project import ProjectConfig
 from ao.model.session import Activity, Session
 from ao.runtimes import Tmux
 from ao.store.database import Database
+from ao.store.local_pulls import LocalPulls
 from ao.workspaces import Trees, Worktrees
 
 PATIENCE_S = 30.0
@@ -191,7 +193,7 @@ async def opened(path: Path) -> AsyncIterator[House]:
     db = Database.open(os.path.join(config.data_dir, "ao.db"), on_commit=committed)
     world = _world(config, environ, db, tasks, secrets)
     forges = _forges(world, lambda key: house.engine.observer.wake(key))
-    house = House(path, Engine(world, forges), environ)
+    house = House(path, Engine(world, forges, Channels(world, (), AppriseSender(environ))), environ)
     feed = Feed(head=db.revision)
     sinks += [feed.publish, house.committed]
     server = Server(config, house.engine, feed, secrets, shutdown=lambda: None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ao.api import activity, agents, control, events, messages, orchestrators, projects, sessions
+from ao.api import activity, agents, control, events, messages, notifications, orchestrators, projects, sessions
 
 OPERATIONS: Final = (
     *control.OPERATIONS,
@@ -14,5 +14,6 @@ OPERATIONS: Final = (
     *activity.OPERATIONS,
     *orchestrators.OPERATIONS,
     *agents.OPERATIONS,
+    *notifications.OPERATIONS,
     *events.OPERATIONS,
 )

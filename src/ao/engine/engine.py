@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ao.engine.budgets import Budgets
+from ao.engine.channels import Channels
 from ao.engine.completion import Completion
 from ao.engine.forges import Forges
 from ao.engine.launching import Launcher
 from ao.engine.lifecycle import Lifecycle
 from ao.engine.locks import SessionLocks
 from ao.engine.messaging import Messaging
+from ao.engine.notifications import Notifications
 from ao.engine.nudging import Nudging
 from ao.engine.observer import Observer
 from ao.engine.orchestrators import Orchestrators
@@ -26,7 +29,7 @@ from ao.model.change import Change
 class Engine:
     """Use cases by room; nothing happens before `recover`."""
 
-    def __init__(self, world: World, forges: Forges) -> None:
+    def __init__(self, world: World, forges: Forges, channels: Channels) -> None:
         locks = SessionLocks()
         watches = Watches(world)
         launcher = Launcher(world, watches)
@@ -44,6 +47,8 @@ class Engine:
         self.observer = Observer(world, self.pulls)
         self.nudging = Nudging(world, self.pulls, self.messaging)
         self.completion = Completion(world, self.sessions)
+        self.notifications = Notifications(world, channels)
+        self.observer.report_limit_to(Budgets(world, self.notifications).changed)
         self.pulls.report_to(lambda pull: self.nudging.wake(pull.url))
         self.pulls.report_to(self.completion.pull_changed)
         self._recovery = Recovery(
@@ -63,6 +68,7 @@ class Engine:
         await self.pulls.forges.resume(self.projects.list())
         self.nudging.resume()
         self.completion.resume()
+        self.notifications.resume()
 
     async def observe(self) -> None:
         """Watch the forges for ever."""
@@ -75,7 +81,7 @@ class Engine:
                 self.nudging.reconsider(change.project_id)
             if change.session_id is None:
                 continue
-            for listener in (self.observer, self.nudging, self.completion):
+            for listener in (self.observer, self.nudging, self.completion, self.notifications):
                 listener.committed(change)
             if change.type == "session_deleted":
                 self.lifecycle.forget(change.session_id)

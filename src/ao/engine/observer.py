@@ -53,6 +53,7 @@ class _Host:
         self.failures = 0
         self.until = 0
         self.told = ""
+        self.limited = False
 
 
 class Observer:
@@ -73,7 +74,8 @@ class Observer:
         self._limited: Callable[[str, str], None] | None = None
 
     def report_limit_to(self, sink: Callable[[str, str], None]) -> None:
-        """Call `sink(host, message)` when a forge's budget is used up; set while wiring."""
+        """Call `sink(host, message)` when a forge's budget is used up, and with "" when it answers again; set while
+        wiring."""
         self._limited = sink
 
     async def run(self) -> None:
@@ -198,6 +200,7 @@ class Observer:
             self._failed(place.repo, error)
             self._list_at[project_id] = self._host(place.repo).until
             return
+        self._answered(place.repo)
         now = self._clock()
         self._listed[project_id] = now
         self._list_at[project_id] = now + cadence.NORMAL if place.is_live and place.repo.forge != LOCAL else NEVER
@@ -227,7 +230,7 @@ class Observer:
             self._failed(ref.repo, sighting.trouble)
             self._look_at[pull.url] = self._host(ref.repo).until
             return
-        self._host(ref.repo).failures = 0
+        self._answered(ref.repo)
         if sighting.gone:
             await self._missed(pull)
             self._look_at[pull.url] = now + cadence.NORMAL
@@ -280,7 +283,15 @@ class Observer:
         extra = {"scm_host": repo.host, "code": error.code, "cause": error.message, "pause_s": pause // 1000}
         log.warning("forge left alone", extra=extra)
         if error.code == "SCM_RATE_LIMITED" and self._limited is not None:
+            host.limited = True
             self._limited(repo.host, error.message)
+
+    def _answered(self, repo: Repo) -> None:
+        host = self._host(repo)
+        host.failures = 0
+        if host.limited and self._limited is not None:
+            host.limited = False
+            self._limited(repo.host, "")
 
     def _watch_branches(self, rows: list[Pull]) -> None:
         """Have the kernel tell when a branch of a local pull request moves."""
