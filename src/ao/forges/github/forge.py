@@ -38,6 +38,9 @@ class GitHub:
             return None
         return no_credentials(repo.host, refused=self._credentials.was_refused(repo.host))
 
+    async def resume(self, repos: Sequence[Repo]) -> None:
+        """Nothing of GitHub's runs here, so nothing was left."""
+
     async def listing(self, repo: Repo, cursor: str, *, since: int) -> Listing:
         """What changed in the list since the cursor: one request when nothing did, which costs nothing."""
         try:

@@ -8,15 +8,12 @@ from typing import Any, Final
 from ao.forges.github.client import Client
 from ao.forges.github.refusals import RefusedError
 from ao.forges.github.transport import Keep
+from ao.model.ci_log import masked
 from ao.model.errors import AoError
+from ao.model.fence import clean
 from ao.model.pull import Check, PullRef
-from ao.model.text import sanitise
 
 LOG_LIMIT: Final = 4 << 20
-# Actions puts a time before every line.
-_TIME: Final = re.compile(r"(?m)^\ufeff?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ?")
-# Control sequences of ECMA-48 (colours, cursor movements).
-_SEQUENCES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _ACTIONS: Final = re.compile(r"/actions/runs/(\d+)(?:/|$)")
 
 
@@ -53,7 +50,7 @@ async def log_of(client: Client, ref: PullRef, check: Check) -> str:
 
 
 def _plain(text: str) -> str:
-    return sanitise(_SEQUENCES.sub("", _TIME.sub("", text)))
+    return masked(clean(text))
 
 
 def _run_text(data: Any, check: Check) -> str:

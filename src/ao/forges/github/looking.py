@@ -124,18 +124,19 @@ class Looking:
         return [sightings[id(each)] for each in watched]
 
     def _wanted(self, watched: Watched, seen: _Seen) -> _Want | None:
-        """What has to be read of one after a glance; None: nothing has changed."""
+        """What has to be read of one after a glance; None: nothing has changed. A glance alone tells the facts only
+        where GitHub decides on reviews."""
         if seen.node is None:
             return None
         old, new = stamps.parse(watched.stamp), stamps.of(seen.node)
-        talk = old.talk != new.talk
-        if old.is_volatile:
-            talk = self._settled.get(watched.stamp) != new.talk
+        talk = (self._settled.get(watched.stamp) if old.is_volatile else old.talk) != new.talk
         if talk:
             return _ALL
         if old.checks != new.checks:
             return _CHECKS
-        return _GLANCE if old.facts != new.facts or new.merge not in ("", old.merge) else None
+        if old.facts == new.facts and new.merge in ("", old.merge):
+            return None
+        return _GLANCE if seen.node.get("reviewDecision") else _CHECKS
 
     async def _sighting(self, watched: Watched, seen: _Seen, want: _Want) -> Sighting:
         ref = watched.ref

@@ -72,7 +72,7 @@ def facts(ref: PullRef, node: Json) -> Facts:
     """The facts in a `PullParts` of GraphQL. The repository is called as `ref` does, also after a renaming."""
     state = _state(node.get("state"), draft=bool(node.get("isDraft")))
     ci = _CI.get(_of(node, "statusCheckRollup", "state") or "", "unknown")
-    review = _DECISION.get(node.get("reviewDecision") or "", "none")
+    review = _decision(node)
     mergeability, reasons = _mergeability(node, ci, review)
     return Facts(
         url=pull_url(ref),
@@ -256,6 +256,17 @@ def _state(word: Any, *, draft: bool) -> PullState:
     if word == "MERGED":
         return "merged"
     return "closed" if word == "CLOSED" else "draft" if draft else "open"
+
+
+def _decision(node: Json) -> Decision:
+    """GitHub's decision; where no rule asks for reviews it makes none, and the newest verdicts of those who may write
+    to the repository stand for it."""
+    if word := node.get("reviewDecision"):
+        return _DECISION.get(str(word), "none")
+    verdicts = {review.get("state") for review in _nodes(node.get("latestOpinionatedReviews"))}
+    if "CHANGES_REQUESTED" in verdicts:
+        return "changes_requested"
+    return "approved" if "APPROVED" in verdicts else "none"
 
 
 def _mergeability(node: Json, ci: CiState, review: Decision) -> tuple[Mergeability, tuple[str, ...]]:
