@@ -59,7 +59,7 @@ class GitHub:
         return await self._looking.fetch(ref)
 
     async def log(self, ref: PullRef, check: Check) -> str:
-        """The output of a check; what GitHub no longer has raises `PR_NOT_FOUND`."""
+        """The output of a check, "" when GitHub has none (any more)."""
         return await logs.log_of(self._client, ref, check)
 
     async def create(self, repo: Repo, new: NewPull) -> Observation:

@@ -26,11 +26,13 @@ READ_LIMIT: Final = 256 << 20
 """Bytes that are read of a text in order to find its end."""
 CONCURRENT: Final = 8
 _CHUNK: Final = 64 << 10
+_SLACK: Final = 1 << 20
 _GAP: Final = b"\n[... %d bytes left out ...]\n"
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a long body is kept: `limit` bytes of its beginning, or half of that and as much of its end."""
+    """How much of a long body is kept: `limit` bytes of its beginning, or a quarter of that and three of
+    its end, with a line between that says what is missing."""
 
     limit: int
     end: bool = False
@@ -78,22 +80,25 @@ class Transport:
         """
         import aiohttp
 
-        broken = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, ConnectionResetError)
-        async with self._slots:
-            try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    try:
-                        return await self._once(request)
-                    except broken:
-                        if not request.again:
-                            raise
-                        return await self._once(request)
-            except TimeoutError as error:
-                raise unavailable(request.host, f"no answer within {TIMEOUT_S:.0f} s") from error
-            except aiohttp.ClientPayloadError as error:
-                raise unavailable(request.host, "the answer broke off") from error
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise unavailable(request.host, f"no connection ({type(error).__name__})") from error
+        try:
+            async with self._slots, asyncio.timeout(TIMEOUT_S):
+                return await self._tried(request)
+        except TimeoutError as error:
+            raise unavailable(request.host, f"no answer within {TIMEOUT_S:.0f} s") from error
+        except aiohttp.ClientPayloadError as error:
+            raise unavailable(request.host, "the answer broke off") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise unavailable(request.host, f"no connection ({type(error).__name__})") from error
+
+    async def _tried(self, request: Request) -> Raw:
+        import aiohttp
+
+        try:
+            return await self._once(request)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            if not request.again:
+                raise
+            return await self._once(request)
 
     async def _once(self, request: Request) -> Raw:
         async with self._opened().request(
@@ -141,19 +146,20 @@ async def _whole(response: aiohttp.ClientResponse, host: str) -> bytes:
 
 async def _kept(response: aiohttp.ClientResponse, keep: Keep) -> bytes:
     """The beginning of a body, and its end if that is wanted; reading stops where nothing more is wanted."""
-    first = keep.limit // 2 if keep.end else keep.limit
+    first = keep.limit // 4 if keep.end else keep.limit
+    last = keep.limit - first
     head, tail, total = bytearray(), bytearray(), 0
     async for chunk in response.content.iter_chunked(_CHUNK):
         total += len(chunk)
         room = first - len(head)
         head += chunk[:room]
         tail += chunk[room:]
-        if len(tail) > 2 * first:
-            del tail[:-first]
+        if len(tail) > last + _SLACK:
+            del tail[:-last]
         if (not keep.end and len(head) == first) or total > READ_LIMIT:
             break
     if not keep.end:
         return bytes(head)
-    end = bytes(tail[-first:]) if first else b""
+    end = bytes(tail[-last:])
     missing = total - len(head) - len(end)
     return bytes(head) + (_GAP % missing if missing else b"") + end
