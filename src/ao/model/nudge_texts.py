@@ -25,6 +25,8 @@ ITEM_LIMIT: Final = 6_000
 LOG_LINES: Final = 60
 _SHORTEST: Final = 200
 """Characters that a log or comment is given at least, or else it is only named."""
+_WORTHWHILE: Final = 1_500
+"""Characters for an item with which one is dealt before the next gets any."""
 _HEADING: Final = 1_000
 """Characters of an item's first line at most."""
 _RESERVE: Final = 300
@@ -32,6 +34,7 @@ _NAME: Final = 100
 _PATH: Final = 200
 _URL: Final = 300
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_=+/.:-]{0,199}")
+_LINK: Final = re.compile(r"(?:https?|ao)://[!#-;=?-_a-~]+")
 _SAFE_BRANCH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
@@ -67,7 +70,7 @@ def _heading(draft: Draft, pull: Pull, rule: NudgeRule) -> str:
     again = f" This is round {draft.round} of at most {rule.rounds} on this commit." if draft.round > 1 else ""
     return (
         f'[ao] {what}: your pull request #{pull.number} "{plain(pull.title, 120)}" ({branches}), '
-        f"commit {plain(draft.head_sha, 12)}.{again}\n{plain(pull.html_url or pull.url, _URL)}"
+        f"commit {_sha(draft.head_sha)}.{again}\n{_link(pull.html_url) or _link(pull.url)}".rstrip()
     )
 
 
@@ -86,15 +89,19 @@ def _items(draft: Draft) -> list[_Item]:
 def _check_item(number: int, check: Check) -> _Item:
     conclusion = plain(check.conclusion, 40)
     shown = f"{check.status} ({conclusion})" if conclusion not in ("", check.status) else check.status
-    link = f" {plain(check.url, _URL)}" if check.url else ""
     words = ci_log.region(check.log_tail, lines=LOG_LINES, limit=ITEM_LIMIT) if check.log_tail.strip() else ""
     silent = "" if words or check.status == "cancelled" else " Its output isn't at hand."
-    return _Item(f"{number}. '{plain(check.name, _NAME)}': {shown}.{silent}{link}", words, "output of a check")
+    return _Item(
+        f"{number}. '{plain(check.name, _NAME)}': {shown}.{silent} {_link(check.url)}".rstrip(),
+        words,
+        "output of a check",
+    )
 
 
 def _comment_item(comment: Comment, about: str) -> _Item:
-    link = f" {plain(comment.url, _URL)}" if comment.url else ""
-    return _Item(f"- '{_author(comment.author.login)}' on {about}:{link}", comment.body, "comment")
+    return _Item(
+        f"- '{_author(comment.author.login)}' on {about}: {_link(comment.url)}".rstrip(), comment.body, "comment"
+    )
 
 
 def _review_item(review: Review) -> _Item:
@@ -102,12 +109,22 @@ def _review_item(review: Review) -> _Item:
     silent = (
         "" if review.body.strip() else " No words came with it; look at the pull request, and ask if it isn't clear."
     )
-    link = f" {plain(review.url, _URL)}" if review.url else ""
-    return _Item(f"- '{_author(review.author.login)}' {verb}.{silent}{link}", review.body, "review")
+    return _Item(
+        f"- '{_author(review.author.login)}' {verb}.{silent} {_link(review.url)}".rstrip(), review.body, "review"
+    )
 
 
 def _author(login: str) -> str:
     return plain(login, _NAME) or "somebody"
+
+
+def _link(url: str) -> str:
+    """The URL where it is one; nothing else may stand there by itself."""
+    return url if len(url) <= _URL and _LINK.fullmatch(url) else ""
+
+
+def _sha(commit: str) -> str:
+    return plain(commit[:12], 12)
 
 
 def _told(items: list[_Item], pull: Pull, *, nonce: str, room: int) -> list[str]:
@@ -116,7 +133,7 @@ def _told(items: list[_Item], pull: Pull, *, nonce: str, room: int) -> list[str]
     left = room
     for number, item in enumerate(items):
         heading = item.heading[:_HEADING]
-        share = min(left // (len(items) - number), ITEM_LIMIT + OVERHEAD + _HEADING) - len(heading) - 4
+        share = min(max(left // (len(items) - number), _WORTHWHILE), left) - len(heading) - 4
         part = heading
         if item.words.strip() and share >= OVERHEAD + _SHORTEST:
             part += "\n" + fence(item.words, label=item.label, nonce=nonce, limit=min(share - OVERHEAD, ITEM_LIMIT))
@@ -167,7 +184,7 @@ def _conflict(_draft: Draft, pull: Pull, *, local: bool) -> str:
         how = f"Get it with `git fetch origin`, then merge it into your branch (`git merge origin/{base}`)"
         done = "Then push. If this repository wants a rebase instead, push with `--force-with-lease`."
     return (
-        f"The base branch is at {plain(pull.base_sha, 12) or 'another commit'} now and changed the same lines. {how}, "
+        f"The base branch is at {_sha(pull.base_sha) or 'another commit'} now and changed the same lines. {how}, "
         f"keep what both sides meant, run the checks, and commit. {done}"
     )
 
