@@ -54,7 +54,7 @@ def signs_of(status: int, headers: Mapping[str, str], text: str, *, now: int) ->
         limit=_number(headers.get("X-RateLimit-Limit")),
         remaining=remaining,
         reset_in=None if reset is None else min(HOUR_MS, max(0, reset * 1000 - told_at(headers, now=now))),
-        retry_after=None if retry_after is None else retry_after * 1000,
+        retry_after=None if retry_after is None else min(HOUR_MS, retry_after * 1000),
     )
 
 

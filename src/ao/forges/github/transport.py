@@ -84,7 +84,7 @@ class Transport:
             async with self._slots, asyncio.timeout(TIMEOUT_S):
                 return await self._tried(request)
         except TimeoutError as error:
-            raise unavailable(request.host, f"no answer within {TIMEOUT_S:.0f} s") from error
+            raise unavailable(request.host, "no answer in time") from error
         except aiohttp.ClientPayloadError as error:
             raise unavailable(request.host, "the answer broke off") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -95,8 +95,8 @@ class Transport:
 
         try:
             return await self._once(request)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            if not request.again:
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError) as error:
+            if not request.again or isinstance(error, aiohttp.ClientConnectorError):
                 raise
             return await self._once(request)
 
