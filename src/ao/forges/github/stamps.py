@@ -1,9 +1,9 @@
 """The mark of a pull request's state, by which a look tells what has changed and so what has to be read. Pure.
 
-A stamp has four parts: the facts, the checks, the conversations, and whether it can be merged. GitHub works the last
-one out only when asked and says UNKNOWN meanwhile; that alone never counts as a change. A thread that is resolved
-doesn't move a pull request's time of last change, so the state of its last 100 threads is part of every look: nodes
-cost nothing at GitHub, connections do.
+A stamp has four parts: the facts, the checks, the conversations, and whether it can be merged into its base as that is
+now. GitHub works the last one out only when asked and says UNKNOWN meanwhile; that alone never counts as a change.
+A thread that is resolved doesn't move a pull request's time of last change, so the state of its last 100 threads is
+part of every look: nodes cost nothing at GitHub, connections do.
 
 GitHub's times are whole seconds. What follows a look within the same second would not show in the time of last change:
 conversations that were read so soon after a change carry a digest of their content ("~…"), and are read again at the
@@ -23,10 +23,11 @@ from ao.model.pull import Observation
 
 Json = Mapping[str, Any]
 SETTLED_MS: Final = 2_000
+_MERGE: Final = ("mergeable", "mergeStateStatus", "baseRefOid")
 _FACTS: Final = (
     "number", "url", "state", "isDraft", "title", "author", "closedAt", "mergedAt", "mergeCommit", "headRefName",
-    "headRefOid", "headRepository", "isCrossRepository", "baseRefName", "baseRefOid", "additions", "deletions",
-    "changedFiles", "reviewDecision", "updatedAt",
+    "headRefOid", "headRepository", "isCrossRepository", "baseRefName", "additions", "deletions", "changedFiles",
+    "reviewDecision", "updatedAt",
 )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def of(node: Json) -> Stamp:
                 _threads(node.get("reviewThreads")),
             ]
         ),
-        merge=digest([node.get("mergeable"), node.get("mergeStateStatus")]) if settled else "",
+        merge=digest([node.get(name) for name in _MERGE]) if settled else "",
     )
 
 
