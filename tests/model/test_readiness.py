@@ -98,3 +98,9 @@ def test_a_refusal_says_everything_that_is_in_the_way() -> None:
     assert merge_refusal(pull(ci="pending"), [], []) == ["its checks have not ended"]
     assert merge_refusal(pull(ci="failing"), [], []) == ["its checks fail"]
     assert merge_refusal(READY.pull, [], []) == []
+
+
+def test_a_local_pull_request_without_checks_is_ready_and_one_of_github_is_not_yet() -> None:
+    bare = Picture(pull=pull(ci="unknown", mergeability="mergeable", forge="local"))
+    assert ready(bare)
+    assert not ready(replace(bare, pull=replace(bare.pull, forge="github")))

@@ -43,6 +43,7 @@ class _News(msgspec.Struct, frozen=True):
     """What matters here of a change's payload."""
 
     phase: str = ""
+    activity: str = ""
     state: str = ""
     source: str = ""
 
@@ -74,13 +75,15 @@ class Nudging:
             self.wake(url)
 
     def committed(self, change: Change) -> None:
-        """A session came back, or a message to it failed: it may have to be told again."""
+        """A session came back, a message to it failed, or its agent ended with messages waiting: what is told, and to
+        whom, may have to change."""
         if change.session_id is None or change.type not in ("session_updated", "message_updated"):
             return
         news = msgspec.json.decode(change.payload, type=_News)
         back = change.type == "session_updated" and change.session_id in self._owed and news.phase == Phase.LIVE
         lost = change.type == "message_updated" and news.source == "nudge" and news.state == MessageState.FAILED
-        if back or lost:
+        gone = change.type == "session_updated" and news.activity == Activity.EXITED
+        if back or lost or gone:
             for pull in pulls.of_session(self._world.db.read, change.session_id):
                 self.wake(pull.url)
 

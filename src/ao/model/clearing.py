@@ -16,7 +16,8 @@ def is_clear(picture: Picture, cause: Cause) -> bool:
     if cause is Cause.CI:
         return pull.ci == "passing"
     if cause is Cause.REVIEW:
-        return pull.unresolved == 0 and pull.review in ("none", "approved")
+        settled = pull.review == "approved" or (pull.review == "none" and bool(picture.threads))
+        return pull.unresolved == 0 and settled
     return pull.mergeability not in ("unknown", "conflicting")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ao.model.pull import FAILED, REASONS, Check, Picture, Pull, Thread, unresolved_threads
+from ao.model.pull import FAILED, LOCAL, REASONS, Check, Picture, Pull, Thread, unresolved_threads
 
 UNKNOWN_REVIEWER: Final = "unknown"
 _WORDS: Final = {
@@ -48,11 +48,15 @@ class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
 
 def ready(picture: Picture) -> bool:
     """Whether nothing but the decision to merge is left: open and no draft, its checks pass, nobody asks for changes,
-    no conversation waits, and the forge would merge it."""
+    no conversation waits, and the forge would merge it.
+
+    Without any checks that holds on the local forge only: elsewhere they may just not have been registered yet.
+    """
     pull = picture.pull
+    without_checks = pull.forge == LOCAL and pull.ci == "unknown" and not picture.checks
     return (
         pull.state == "open"
-        and pull.ci == "passing"
+        and (pull.ci == "passing" or without_checks)
         and pull.review in ("none", "approved")
         and pull.mergeability == "mergeable"
         and not unresolved_threads(picture.threads)
