@@ -38,13 +38,15 @@ from ao.model.change import Change
 from ao.model.errors import AoError
 from ao.ports import Host
 from ao.runtimes import Tmux
-from ao.store import changes, sessions
+from ao.store import changes, local_pulls, notifications, sessions
 from ao.store.database import Connection, Database
 from ao.store.local_pulls import LocalPulls
 from ao.workspaces import Trees, Worktrees
 
 KEEP_MS: Final = 7 * 24 * 3_600_000
 KEEP_ROWS: Final = 100_000
+KEEP_LOGS_MS: Final = 21 * 24 * 3_600_000
+"""How much longer than changes the logs of checks and settled notifications are kept."""
 PRUNE_EVERY_S: Final = 3_600.0
 
 log = logging.getLogger("ao.daemon")
@@ -250,7 +252,7 @@ def ao_program() -> str:
 
 
 async def _prune_for_ever(db: Database, now: Callable[[], int]) -> None:
-    """Keep the change log and the idempotency keys within their bounds, at start and then hourly."""
+    """Keep what only grows within its bounds, at start and then hourly."""
     while True:
         try:
             await db.write(_pruner(now() - KEEP_MS))
@@ -265,6 +267,8 @@ def _pruner(before: int) -> Callable[[Connection], None]:
     def prune(conn: Connection) -> None:
         changes.prune(conn, older_than_iso=oldest, keep_rows=KEEP_ROWS)
         sessions.forget_idempotent(conn, before=before)
+        notifications.prune(conn, before - KEEP_LOGS_MS)
+        local_pulls.prune_checks(conn, before - KEEP_LOGS_MS)
 
     return prune
 

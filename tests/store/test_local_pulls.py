@@ -13,7 +13,7 @@ from ao.model.local_pull import LocalCheck, LocalComment, LocalPull, LocalReview
 from ao.ports.forge import PullBook
 from ao.store import projects
 from ao.store.database import Database
-from ao.store.local_pulls import LocalPulls
+from ao.store.local_pulls import LocalPulls, prune_checks
 from tests.store.seeds import project
 
 
@@ -173,3 +173,13 @@ async def test_checks_are_kept_by_tree_and_replaced_by_id(book: PullBook) -> Non
     assert book.checks("app", "t")[1] == replace(done, created_at=12, updated_at=30)
     assert [one.name for one in book.unfinished_checks()] == ["lint"]
     assert book.checks("web", "t") == []
+
+
+async def test_old_outcomes_of_checks_are_dropped_and_unfinished_ones_are_not(database: Database) -> None:
+    book = LocalPulls(database)
+    await database.write(lambda conn: projects.put(conn, project()))
+    ended = LocalCheck(id="a", project_id="app", tree="t", name="a", ended_at=5, created_at=1, updated_at=5)
+    await book.put_check(ended)
+    await book.put_check(replace(ended, id="b", name="b", ended_at=None))
+    assert await database.write(lambda conn: prune_checks(conn, 2)) == 1
+    assert [check.id for check in book.checks("app", "t")] == ["b"]

@@ -179,3 +179,9 @@ def _touch(conn: Connection, pull_id: str, now: int) -> None:
     touched = conn.execute("UPDATE local_pulls SET updated_at = max(updated_at, ?) WHERE id = ?", (now, pull_id))
     if touched.rowcount == 0:
         raise LookupError(f"there is no pull request {pull_id}")
+
+
+def prune_checks(conn: Connection, before: int) -> int:
+    """Drop the outcome of checks that were made before `before` (milliseconds) and have ended; how many went. A tree
+    that comes back is checked again."""
+    return conn.execute("DELETE FROM local_checks WHERE created_at < ? AND ended_at IS NOT NULL", (before,)).rowcount
