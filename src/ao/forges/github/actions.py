@@ -46,13 +46,13 @@ class Actions:
     async def comment(self, ref: PullRef, body: str, session: str) -> Comment:
         """Comment on the whole."""
         path = f"/repos/{ref.repo.path}/issues/{ref.number}/comments"
-        text = {"body": reading.marked(text_of(body, code="INVALID_REVIEW"), session)}
+        text = {"body": reading.marked(said(body), session)}
         with about(ref, "INVALID_REVIEW"):
             return reading.posted_comment(await self._client.send("POST", ref.repo.host, path, text))
 
     async def reply(self, ref: PullRef, thread_id: str, body: str, session: str) -> Comment:
         """Answer in a conversation. Raises `THREAD_NOT_FOUND`."""
-        text = reading.marked(text_of(body, code="INVALID_REVIEW"), session)
+        text = reading.marked(said(body), session)
         answer = await self._client.mutate(ref.repo.host, "Reply", {"thread": thread_id, "body": text})
         made = _result(ref, answer, "addPullRequestReviewThreadReply", thread_id).get("comment")
         if not isinstance(made, Mapping):
@@ -182,6 +182,14 @@ def text_of(text: str, *, code: str) -> str:
     body = sanitise(text)
     if len(body) > TEXT_LIMIT:
         raise AoError(code, f"the text has {len(body):,} characters, at most {TEXT_LIMIT:,} are allowed")
+    return body
+
+
+def said(text: str) -> str:
+    """The body of a comment. Raises `INVALID_REVIEW` for an empty one and for one that GitHub would not take."""
+    body = text_of(text, code="INVALID_REVIEW")
+    if not body.strip():
+        raise AoError("INVALID_REVIEW", "a comment needs some text", details={"field": "body"})
     return body
 
 

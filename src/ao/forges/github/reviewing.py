@@ -32,6 +32,8 @@ _HUNK: Final = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)")
 
 async def submit(client: Client, ref: PullRef, post: ReviewPost) -> Review:
     """Submit a review. Raises `INVALID_REVIEW` for a verdict of one's own, by a person, and for one that is empty."""
+    if post.verdict != "approved" and not post.body.strip() and not post.comments:
+        raise AoError("INVALID_REVIEW", "a review needs some text", details={"field": "body"})
     placed = [comment for comment in post.comments if comment.line]
     try:
         return await _posted(client, ref, post, placed)
