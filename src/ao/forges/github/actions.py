@@ -28,8 +28,11 @@ class Actions:
 
     async def create(self, repo: Repo, new: NewPull) -> int:
         """Open one; its number. Raises `PR_EXISTS`, `INVALID_BRANCH`, `NOTHING_TO_MERGE`, `INVALID_PR`."""
+        title = " ".join(sanitise(new.title).split())[:TITLE_LIMIT]
+        if not title:
+            raise AoError("INVALID_PR", "a pull request needs a title", details={"field": "title"})
         body = {
-            "title": sanitise(new.title)[:TITLE_LIMIT],
+            "title": title,
             "head": new.source_branch,
             "base": new.target_branch,
             "body": text_of(new.body, code="INVALID_PR"),
