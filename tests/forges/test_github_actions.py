@@ -170,8 +170,9 @@ async def test_c7_actions_have_a_reserve_that_looking_leaves_alone(github: GitHu
     thread = github.double.state.add_thread(pull, "Why?", author="maintainer")
     stamps = await github.known([pull])
     github.double.graphql.used = github.double.graphql.limit - 50
-    assert not [s.trouble for s in await github.look([pull], stamps) if s.trouble]
-    assert [s.trouble.code for s in await github.look([pull], stamps) if s.trouble] == ["SCM_RATE_LIMITED"]
+    for _ in range(2):
+        assert not [sighting for sighting in await github.look([pull], stamps) if sighting.trouble]
+    assert [request.kind for request in github.double.requests] == ["graphql"] + ["rest"] * 4
     await github.forge.comment(github.ref(pull), "Because.", thread_id=thread.node)
     assert [remark.body for remark in thread.remarks] == ["Why?", "Because."]
 

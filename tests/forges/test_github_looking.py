@@ -194,6 +194,42 @@ async def test_a_batch_that_fails_as_a_whole_is_cut_until_the_others_are_seen(
     assert [sighting.ref.number for sighting in sightings if sighting.observation] == [pulls[12].number]
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "trouble"),
+    [
+        ("FORBIDDEN", ["statusCheckRollup"], False),
+        ("SERVICE_UNAVAILABLE", ["statusCheckRollup", "contexts", "nodes", 0], True),
+        ("FORBIDDEN", [], True),
+    ],
+)
+async def test_a_part_that_is_denied_is_unknown_and_one_that_failed_is_trouble_of_that_one_alone(
+    github: GitHubScene, monkeypatch: pytest.MonkeyPatch, kind: str, path: list[str | int], trouble: bool
+) -> None:
+    pulls = github.open(3)
+    for pull in pulls:
+        github.double.state.set_check(pull, "unit", "failure")
+    answer = github.double._graphql
+
+    def partial(request: web.Request, asked: dict[str, Any]) -> Reply:
+        body = answer(request, asked).body
+        if path:
+            body["data"]["nodes"][1]["statusCheckRollup"] = None
+        else:
+            body["data"]["nodes"][1] = None
+        return Reply(body=body | {"errors": [{"type": kind, "path": ["nodes", 1, *path], "message": "not for you"}]})
+
+    monkeypatch.setattr(github.double, "_graphql", partial)
+    sightings = await github.look(pulls, {})
+    seen = [sighting.observation for sighting in sightings]
+    assert [each is not None and each.facts.ci for each in (seen[0], seen[2])] == ["failing", "failing"]
+    if trouble:
+        assert sightings[1].trouble is not None
+        assert "not for you" in sightings[1].trouble.message
+    else:
+        assert seen[1] is not None
+        assert (seen[1].facts.ci, seen[1].checks) == ("unknown", None)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "secondary"])
 async def test_a_look_that_fails_is_trouble_for_each_and_the_next_one_sees(
     github: GitHubScene, kind: Kind, monkeypatch: pytest.MonkeyPatch
@@ -232,20 +268,59 @@ async def test_c7_a_secondary_limit_is_told_with_its_time_and_nothing_is_asked_b
     assert changed(await github.look(pulls, stamps)) == []
 
 
-async def test_c7_rest_goes_on_when_graphql_is_used_up(github: GitHubScene) -> None:
-    pulls = github.open(3)
+async def test_c7_rest_stands_in_while_graphql_is_used_up(github: GitHubScene) -> None:
+    state = github.double.state
+    pulls = github.open(4)
+    for pull in pulls:
+        state.set_check(pull, "unit", "success")
     stamps = await github.known(pulls)
     github.double.graphql.use_up()
+    assert changed(await github.look(pulls, stamps)) == [1, 2, 3, 4]
+    github.double.forget_requests()
+    assert changed(await github.look(pulls, stamps)) == []
+    assert {(request.kind, request.status, request.points) for request in github.double.requests} == {("rest", 304, 0)}
+    state.set_check(pulls[0], "unit", "failure")
+    state.add_status(pulls[1], "ci/build", "pending")
+    state.add_review(pulls[2], "CHANGES_REQUESTED", author="maintainer", body="no")
+    state.merge(pulls[3], by="maintainer")
     sightings = await github.look(pulls, stamps)
-    assert {sighting.trouble.code for sighting in sightings if sighting.trouble} == {"SCM_RATE_LIMITED"}
-    assert len((await github.forge.listing(github.repo, "", since=0)).pulls) == 3
+    found = [sighting.observation for sighting in sightings if sighting.observation is not None]
+    failing, pending, refused, merged = found
+    assert [(check.name, check.status) for check in failing.checks or ()] == [("unit", "failed")]
+    assert (failing.facts.ci, failing.facts.mergeability) == ("failing", "blocked")
+    assert (pending.facts.ci, refused.facts.review, merged.facts.state) == ("pending", "changes_requested", "merged")
+    by_rest = failing
+    github.clock.ahead_s += 3602
+    sightings = await github.look(pulls, stamps)
+    assert changed(sightings) == [1, 2, 3, 4]
+    assert sightings[0].observation is not None
+    assert sightings[0].observation.facts == by_rest.facts
+    assert sightings[0].observation.checks == by_rest.checks
+
+
+async def test_c7_many_are_looked_at_by_turns_while_rest_stands_in(github: GitHubScene) -> None:
+    pulls = github.open(60)
+    stamps = await github.known(pulls)
+    github.double.graphql.use_up()
+    turns = [changed(await github.look(pulls, stamps)) for _ in range(3)]
+    assert sorted(number for turn in turns for number in turn) == [pull.number for pull in pulls]
+    assert all(len(turn) <= 25 for turn in turns)
+
+
+async def test_c7_when_both_budgets_are_used_up_it_is_said_for_how_long(github: GitHubScene) -> None:
+    pulls = github.open(1)
+    stamps = await github.known(pulls)
+    github.double.graphql.use_up()
+    github.double.core.use_up()
+    for _ in range(2):
+        (sighting,) = await github.look(pulls, stamps)
+        assert sighting.trouble is not None
+        assert sighting.trouble.code == "SCM_RATE_LIMITED"
+        assert 0 < sighting.trouble.details["retryAfterS"] <= 3602
     with pytest.raises(AoError) as refused:
         await github.forge.fetch(github.ref(pulls[0]))
     assert refused.value.code == "SCM_RATE_LIMITED"
-    assert 0 < refused.value.details["retryAfterS"] <= 3601
-    assert [request.kind for request in github.double.requests] == ["graphql", "rest"]
-    github.clock.ahead_s += 3602
-    assert changed(await github.look(pulls, stamps)) == []
+    assert len(github.double.requests) == 2
 
 
 async def test_a_clock_of_ours_that_is_a_day_off_changes_nothing() -> None:

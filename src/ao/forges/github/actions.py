@@ -26,8 +26,8 @@ class Actions:
         self._client = client
         self._fetch = fetch
 
-    async def create(self, repo: Repo, new: NewPull) -> int:
-        """Open one; its number. Raises `PR_EXISTS`, `INVALID_BRANCH`, `NOTHING_TO_MERGE`, `INVALID_PR`."""
+    async def create(self, repo: Repo, new: NewPull) -> Facts:
+        """Open one. Raises `PR_EXISTS`, `INVALID_BRANCH`, `NOTHING_TO_MERGE`, `INVALID_PR`."""
         title = " ".join(sanitise(new.title).split())[:TITLE_LIMIT]
         if not title:
             raise AoError("INVALID_PR", "a pull request needs a title", details={"field": "title"})
@@ -44,7 +44,7 @@ class Actions:
             await self._refused_to_create(repo, new, refused)
         if not isinstance(made, dict) or not isinstance(made.get("number"), int):
             raise unavailable(repo.host, "the answer has no number")
-        return int(made["number"])
+        return reading.listed_facts(repo, made)
 
     async def comment(self, ref: PullRef, body: str, session: str) -> Comment:
         """Comment on the whole."""

@@ -83,14 +83,21 @@ class Client:
             del self._remembered[url]
 
     async def get(
-        self, host: str, path: str, *, query: Mapping[str, str | int] | None = None, etag: str | None = None
+        self,
+        host: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        etag: str | None = None,
+        spare: bool = False,
     ) -> Answer:
         """GET some JSON. With `etag` (may be "") the answer may be 304, without data; with None an unchanged one comes
-        from memory."""
+        from memory. `spare`: leave the reserve of the budget to others."""
         url = api_url(host, self._environ) + path + (f"?{urlencode(query)}" if query else "")
         known = self._remembered.get(url) if etag is None else None
         tag = known[0] if known is not None else etag
-        raw = await self._rest(host, Request(method="GET", url=url, host=host, again=True, headers=_if_changed(tag)))
+        request = Request(method="GET", url=url, host=host, again=True, headers=_if_changed(tag))
+        raw = await self._rest(host, request, spare=spare)
         if raw.status == 304 and known is not None:
             body, tag = known[1], known[0]
         else:
@@ -150,8 +157,8 @@ class Client:
             raise whole(host, said)
         return Results(data=data_part, errors=errors, at=limits.told_at(raw.headers, now=self._now()))
 
-    async def _rest(self, host: str, request: Request) -> Raw:
-        raw = await self._asked(request, "core")
+    async def _rest(self, host: str, request: Request, *, spare: bool = False) -> Raw:
+        raw = await self._asked(request, "core", spare=spare)
         if raw.status in _REDIRECTS:
             raw = await self._followed(request, urljoin(request.url, raw.headers.get("Location", "")))
         if raw.status in _ABOUT_THE_THING:
@@ -173,9 +180,7 @@ class Client:
         token = await self._credentials.token(request.host)
         if not token:
             raise no_credentials(request.host, refused=self._credentials.was_refused(request.host))
-        pause = limits.wait(self._pace(request.host, resource, token), now=self._now(), reserve=spare)
-        if pause:
-            raise rate_limited(request.host, resource, wait_ms=pause)
+        self._check(request.host, resource, self._pace(request.host, resource, token), spare=spare)
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": JSON_TYPE,
@@ -196,12 +201,18 @@ class Client:
         pace = limits.after(pace, signs, now=self._now(), spread=spread)
         self._paces[host, resource] = (token, pace)
         if signs.limited:
-            raise rate_limited(host, resource, wait_ms=limits.wait(pace, now=self._now(), reserve=False))
+            self._check(host, resource, pace, spare=False)
         if raw.status == 401:
             self._credentials.refuse(host, token)
             raise no_credentials(host, refused=True)
         if raw.status == 403:
             raise forbidden(host, raw.headers, said)
+
+    def _check(self, host: str, resource: str, pace: limits.Pace, *, spare: bool) -> None:
+        """Raises `SCM_RATE_LIMITED` while nothing may be asked."""
+        now = self._now()
+        if pause := limits.wait(pace, now=now, reserve=spare):
+            raise rate_limited(host, resource, wait_ms=pause, spent=limits.is_spent(pace, now=now))
 
     def _pace(self, host: str, resource: str, token: str) -> limits.Pace:
         """What is known of a budget; another token has another one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from ao.forges.credentials import Credentials
@@ -11,10 +12,13 @@ from ao.forges.github.client import Client
 from ao.forges.github.listing import Lists
 from ao.forges.github.looking import Looking
 from ao.forges.github.refusals import RefusedError, no_credentials, unavailable
+from ao.forges.github.standing_in import StandingIn
 from ao.model.errors import AoError
 from ao.model.pull import GITHUB, Check, Comment, Observation, PullRef, Repo, Review
 from ao.ports import Host
 from ao.ports.forge import Listing, MergeOrder, NewPull, ReviewPost, Sighting, Watched
+
+log = logging.getLogger("ao.forges.github")
 
 
 class GitHub:
@@ -30,6 +34,8 @@ class GitHub:
         self._client = Client(self._credentials, environ, now=now)
         self._lists = Lists(self._client, now=now)
         self._looking = Looking(self._client)
+        self._told = False
+        self._standing_in = StandingIn(self._client)
         self._actions = Actions(self._client, self._looking.fetch)
 
     async def trouble(self, repo: Repo) -> AoError | None:
@@ -51,8 +57,17 @@ class GitHub:
             ) from refused
 
     async def observe(self, watched: Sequence[Watched]) -> list[Sighting]:
-        """Look at many in few requests; see `looking` for what that costs."""
-        return await self._looking.observe(watched)
+        """Look at many in few requests; see `looking` for what that costs. While GraphQL is used up, REST stands in."""
+        sightings = await self._looking.observe(watched)
+        limited = [index for index, sighting in enumerate(sightings) if _is_spent(sighting)]
+        if limited and not self._told:
+            log.warning("GraphQL budget used up, REST stands in", extra={"scm_host": watched[limited[0]].ref.repo.host})
+        self._told = bool(limited)
+        if limited:
+            seen = await self._standing_in.observe([watched[index] for index in limited])
+            for index, sighting in zip(limited, seen, strict=True):
+                sightings[index] = sighting
+        return sightings
 
     async def fetch(self, ref: PullRef) -> Observation:
         """Everything about one."""
@@ -64,8 +79,7 @@ class GitHub:
 
     async def create(self, repo: Repo, new: NewPull) -> Observation:
         """Open a pull request between branches that are on GitHub."""
-        number = await self._actions.create(repo, new)
-        return await self._looking.fetch(PullRef(repo=repo, number=number))
+        return Observation(facts=await self._actions.create(repo, new))
 
     async def comment(self, ref: PullRef, body: str, *, thread_id: str = "", session: str = "") -> Comment:
         """Comment on the whole, or reply in a thread."""
@@ -104,3 +118,9 @@ class GitHub:
     async def shut(self) -> None:
         """Close connections."""
         await self._client.shut()
+
+
+def _is_spent(sighting: Sighting) -> bool:
+    """Whether it wasn't seen for want of GraphQL points. When GitHub asks for a pause, REST would make things worse."""
+    details = sighting.trouble.details if sighting.trouble is not None else {}
+    return details.get("resource") == "graphql" and bool(details.get("spent"))

@@ -79,10 +79,14 @@ def wait(pace: Pace, *, now: int, reserve: bool) -> int:
     """How long nothing may be asked, 0 when something may. `reserve`: leave the reserve to others."""
     if pace.until > now:
         return pace.until - now
-    kept = min(RESERVE, pace.limit // 50)
-    if reserve and 0 <= pace.remaining < kept and pace.reset_at > now:
-        return pace.reset_at - now
-    return 0
+    return pace.reset_at - now if reserve and is_spent(pace, now=now) else 0
+
+
+def is_spent(pace: Pace, *, now: int) -> bool:
+    """Whether the budget is used up, but for the reserve. A pause alone doesn't mean that: GitHub may ask for one at
+    any time (its secondary limits)."""
+    kept = max(1, min(RESERVE, pace.limit // 50))
+    return 0 <= pace.remaining < kept and pace.reset_at > now
 
 
 def told_at(headers: Mapping[str, str], *, now: int) -> int:

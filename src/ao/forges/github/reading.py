@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ao.forges.github import from_rest
 from ao.forges.github.repository import pull_url
 from ao.model.pull import (
     GITHUB,
@@ -104,35 +105,8 @@ def facts(ref: PullRef, node: Json) -> Facts:
 
 
 def listed_facts(repo: Repo, item: Json) -> Facts:
-    """The facts in an entry of REST's list of pull requests; it knows nothing of checks, reviews and mergeability."""
-    head, base = item.get("head") or {}, item.get("base") or {}
-    merged = bool(item.get("merged_at"))
-    same = _of(head, "repo", "id") is not None and _of(head, "repo", "id") == _of(base, "repo", "id")
-    named = str(_of(head, "repo", "full_name") or "")
-    ref = PullRef(repo=repo, number=_count(item.get("number")))
-    return Facts(
-        url=pull_url(ref),
-        number=ref.number,
-        repo=repo.key,
-        state="merged" if merged else _state(str(item.get("state")).upper(), draft=bool(item.get("draft"))),
-        title=title(item.get("title")),
-        author=_login(item.get("user")),
-        source_branch=str(head.get("ref") or ""),
-        target_branch=str(base.get("ref") or ""),
-        head_sha=str(head.get("sha") or ""),
-        base_sha=str(base.get("sha") or ""),
-        head_repo=repo.key if same else _key(repo, named),
-        merge_sha=str(item.get("merge_commit_sha") or "") if merged else "",
-        node=str(item.get("node_id") or ""),
-        html_url=str(item.get("html_url") or ""),
-        additions=_count(item.get("additions")),
-        deletions=_count(item.get("deletions")),
-        changed_files=_count(item.get("changed_files")),
-        created_at=moment(item.get("created_at")),
-        changed_at=moment(item.get("updated_at")),
-        merged_at=moment(item.get("merged_at")) or None,
-        closed_at=moment(item.get("closed_at")) or None,
-    )
+    """The facts in a pull request of REST. A list's entry knows nothing of checks, reviews and mergeability."""
+    return facts(PullRef(repo=repo, number=_count(item.get("number"))), from_rest.pull(item))
 
 
 def checks(sha: str, nodes: Iterable[Json]) -> tuple[Check, ...]:

@@ -61,15 +61,15 @@ def no_credentials(host: str, *, refused: bool) -> AoError:
     return AoError("SCM_UNAVAILABLE", f"there is no token for {host}", hint=hint, details={"host": host})
 
 
-def rate_limited(host: str, resource: str, *, wait_ms: int) -> AoError:
-    """The budget is used up or GitHub asked for silence."""
+def rate_limited(host: str, resource: str, *, wait_ms: int, spent: bool) -> AoError:
+    """The budget of a resource is used up (`spent`), or GitHub asked for silence."""
     seconds = max(1, -(-wait_ms // 1000))
     name = "REST" if resource == "core" else "GraphQL"
     return AoError(
         "SCM_RATE_LIMITED",
         f"{host} limits {name} requests of this token for another {seconds} s",
         hint="nothing to do: it goes on by itself; programs that share the token use up its budget too",
-        details={"host": host, "resource": resource, "retryAfterS": seconds},
+        details={"host": host, "resource": resource, "spent": spent, "retryAfterS": seconds},
     )
 
 
