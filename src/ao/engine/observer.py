@@ -70,6 +70,7 @@ class Observer:
         self._listed: dict[str, int] = {}
         self._hosts: dict[tuple[str, str], _Host] = {}
         self._gone: dict[str, int] = {}
+        self._troubled: dict[str, int] = {}
         self._watches: dict[str, tuple[frozenset[str], asyncio.Task[Any]]] = {}
         self._limited: Callable[[str, str], None] | None = None
 
@@ -180,7 +181,7 @@ class Observer:
             self._list_at[project.id] = self._host(place.repo).until
 
     def _forget_others(self, rows: Iterable[str]) -> None:
-        for memory in (self._look_at, self._gone):
+        for memory in (self._look_at, self._gone, self._troubled):
             for url in memory.keys() - set(rows):
                 del memory[url]
 
@@ -221,16 +222,28 @@ class Observer:
     async def _observe(self, chosen: list[tuple[Pull, PullRef]]) -> None:
         forge = self._pulls.forges.of(chosen[0][1].repo)
         sightings = await forge.observe([Watched(ref=ref, stamp=pull.stamp) for pull, ref in chosen])
+        answering = {self._host(seen.ref.repo) for seen in sightings if seen.trouble is None}
         for (pull, ref), sighting in zip(chosen, sightings, strict=True):
-            await self._sighted(pull, ref, sighting)
+            if sighting.trouble is None:
+                await self._sighted(pull, ref, sighting)
+            elif self._host(ref.repo) in answering:
+                self._missed_one(pull, sighting.trouble)
+            else:
+                self._failed(ref.repo, sighting.trouble)
+                self._look_at[pull.url] = self._host(ref.repo).until
+
+    def _missed_one(self, pull: Pull, error: AoError) -> None:
+        """Only this one can't be looked at: it is looked at less often, and no other suffers for it."""
+        self._troubled[pull.url] = self._troubled.get(pull.url, 0) + 1
+        self._look_at[pull.url] = self._clock() + cadence.pause(self._troubled[pull.url])
+        if self._troubled[pull.url] == 1:
+            extra = {"pull": pull.url, "code": error.code, "cause": error.message}
+            log.warning("pull request can't be looked at", extra=extra)
 
     async def _sighted(self, pull: Pull, ref: PullRef, sighting: Sighting) -> None:
         now = self._clock()
-        if sighting.trouble is not None:
-            self._failed(ref.repo, sighting.trouble)
-            self._look_at[pull.url] = self._host(ref.repo).until
-            return
         self._answered(ref.repo)
+        self._troubled.pop(pull.url, None)
         if sighting.gone:
             await self._missed(pull)
             self._look_at[pull.url] = now + cadence.NORMAL
