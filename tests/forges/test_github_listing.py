@@ -111,3 +111,13 @@ async def test_an_empty_list_has_a_cursor_from_which_the_first_one_is_seen(githu
     assert (first.pulls, first.complete) == ((), True)
     (pull,) = github.open(1)
     assert numbers(await github.forge.listing(github.repo, first.cursor, since=0)) == [pull.number]
+
+
+async def test_what_a_server_that_lags_shows_late_is_seen(github: GitHubScene) -> None:
+    (first,) = github.open(1)
+    cursor = (await github.forge.listing(github.repo, "", since=0)).cursor
+    late = github.double.state.open_pull(github.double.repo, "late")
+    late.updated_at = first.updated_at - 10
+    listing = await github.forge.listing(github.repo, cursor, since=0)
+    assert numbers(listing) == [late.number]
+    assert (await github.forge.listing(github.repo, listing.cursor, since=0)).unchanged

@@ -22,8 +22,8 @@ GH_TIMEOUT_S: Final = 5.0
 KEEP_MS: Final = 5 * 60_000
 _DOTCOM: Final = "github.com"
 _RESIDENCY: Final = (".ghe.io", ".ghe.com")
-# What `gh` needs to find its configuration, and the keyring it may keep the token in.
-_HANDED_ON: Final = ("GH_CONFIG_DIR", "XDG_CONFIG_HOME", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
+# What `gh` needs to find its configuration, and the keyring it may keep the token in; it prefers GH_TOKEN itself.
+_HANDED_ON: Final = ("GH_TOKEN", "GH_CONFIG_DIR", "XDG_CONFIG_HOME", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
 
 
 async def has_github_credentials(host: Host, environ: Mapping[str, str]) -> bool:

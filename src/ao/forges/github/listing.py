@@ -2,7 +2,8 @@
 
 The list is ordered by GitHub's time of last change, newest first, and read down to where the cursor is. Only GitHub's
 own times are compared with each other; a time of ours is shifted by the difference of the clocks first. Times are whole
-seconds, so of the newest second the cursor holds what each pull request looked like.
+seconds, and GitHub's servers may be a moment behind each other: of the newest minute the cursor holds what each pull
+request looked like, and whatever looks different there has changed.
 """
 
 from __future__ import annotations
@@ -20,16 +21,21 @@ from ao.ports.forge import Listing
 PAGES: Final = 10
 FIRST_PAGE: Final = 100
 NEXT_PAGE: Final = 30
-MARGIN_MS: Final = 60_000
+WINDOW_MS: Final = 60_000
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """Where to go on from: the tag of the first page, the newest time of change (milliseconds), and a digest of each
-    pull request that changed then, by number."""
+    pull request that changed in the minute before it, by number."""
 
     etag: str = ""
     newest: int = 0
     seen: dict[str, str] = {}
+
+    @property
+    def reach(self) -> int:
+        """How far down a list has to be read."""
+        return self.newest - WINDOW_MS
 
 
 class Lists:
@@ -49,11 +55,11 @@ class Lists:
         if answer.status == 304:
             return Listing(cursor=_text(known), unchanged=True)
         top, found, pages = answer, _facts(repo, answer), 1
-        while answer.more and pages < PAGES and (not found or found[-1].changed_at >= known.newest):
+        while answer.more and pages < PAGES and (not found or found[-1].changed_at >= known.reach):
             pages += 1
             answer = await self._page(repo, "all", pages, size=NEXT_PAGE)
             found += _facts(repo, answer)
-        complete = not answer.more or found[-1].changed_at < known.newest
+        complete = not answer.more or found[-1].changed_at < known.reach
         fresh = [each for each in found if _is_fresh(each, known)]
         made = _cursor(top.etag, found) if fresh else msgspec.structs.replace(known, etag=top.etag)
         return Listing(pulls=_unique(fresh), cursor=_text(made), unchanged=not fresh, complete=complete)
@@ -61,7 +67,7 @@ class Lists:
     async def _first(self, repo: Repo, since: int) -> Listing:
         """All states down to the time asked for, then the open ones that are older."""
         answer = await self._page(repo, "all", 1, size=FIRST_PAGE)
-        oldest = since - (self._now() - answer.at) - MARGIN_MS
+        oldest = since - (self._now() - answer.at) - WINDOW_MS
         found, pages, page = _facts(repo, answer), 1, 1
         while answer.more and pages < PAGES and found[-1].changed_at >= oldest:
             pages, page = pages + 1, page + 1
@@ -89,9 +95,7 @@ def _facts(repo: Repo, answer: Answer) -> list[Facts]:
 
 
 def _is_fresh(facts: Facts, known: Cursor) -> bool:
-    if facts.changed_at != known.newest:
-        return facts.changed_at > known.newest
-    return known.seen.get(str(facts.number)) != stamps.digest(facts)
+    return facts.changed_at >= known.reach and known.seen.get(str(facts.number)) != _digest(facts)
 
 
 def _unique(found: list[Facts]) -> tuple[Facts, ...]:
@@ -105,9 +109,13 @@ def _unique(found: list[Facts]) -> tuple[Facts, ...]:
 
 def _cursor(etag: str, found: list[Facts]) -> Cursor:
     """After a list whose first page came first: what changes while it is read is newer than that."""
-    newest = found[0].changed_at if found else 0
-    seen = {str(each.number): stamps.digest(each) for each in found if each.changed_at == newest}
-    return Cursor(etag=etag, newest=newest, seen=seen)
+    made = Cursor(etag=etag, newest=found[0].changed_at if found else 0)
+    seen = {str(each.number): _digest(each) for each in _unique(found) if each.changed_at >= made.reach}
+    return msgspec.structs.replace(made, seen=seen)
+
+
+def _digest(facts: Facts) -> str:
+    return stamps.digest([facts.changed_at, facts.state, facts.head_sha, facts.title])
 
 
 def _text(cursor: Cursor) -> str:
