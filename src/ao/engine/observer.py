@@ -65,6 +65,7 @@ class Observer:
         self._discovery = Discovery(world, pulls_)
         self._clock = clock or (lambda: int(asyncio.get_running_loop().time() * 1000))
         self._news = asyncio.Event()
+        self._watched = 0
         self._look_at: dict[str, int] = {}
         self._list_at: dict[str, int] = {}
         self._listed: dict[str, int] = {}
@@ -162,6 +163,7 @@ class Observer:
         active = projects.active(self._world.db.read)
         await asyncio.gather(*(self._list(found) for found in active if self._list_at.get(found.id, 0) <= now))
         rows = {pull.url: pull for pull in pulls.open_pulls(self._world.db.read)}
+        self._watched = len(rows)
         self._forget_others(rows)
         await self._look([pull for pull in rows.values() if self._is_near(pull, now)])
         self._watch_branches(pulls.open_pulls(self._world.db.read))
@@ -191,7 +193,9 @@ class Observer:
 
     def _interval(self, pull: Pull) -> int:
         # Where its branches are the kernel tells; the rest of a local one changes through us.
-        return cadence.RARE if pull.forge == LOCAL else cadence.interval(pull, self._world.now())
+        if pull.forge == LOCAL:
+            return cadence.RARE
+        return cadence.stretched(cadence.interval(pull, self._world.now()), self._watched)
 
     async def _follow(self, place: Place) -> None:
         project_id = place.project.id

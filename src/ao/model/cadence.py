@@ -19,6 +19,8 @@ RECENT: Final = 60 * 60_000
 CHECKING: Final = 30 * 60_000
 """Checks that haven't come to an end after this time are not waited for at a run."""
 TODAY: Final = 24 * 60 * 60_000
+MANY: Final = 300
+"""Three queries of at most two points every half minute: 720 points an hour of GitHub's 5,000."""
 WITH_IT: Final = 0.5
 """Whatever falls due within this part of its own interval is taken along with what is due: one request serves both."""
 
@@ -32,6 +34,12 @@ def interval(pull: Pull, now: int) -> int:
     if quiet < RECENT:
         return NORMAL
     return SLOW if quiet < TODAY else RARE
+
+
+def stretched(interval_ms: int, watched: int) -> int:
+    """An interval when so many pull requests are watched: beyond `MANY` the pace gives way, so that the cost for an
+    hour stays what it is for that many."""
+    return interval_ms * max(watched, MANY) // MANY
 
 
 def pause(failures: int, *, retry_ms: int | None = None, spread: float = 0.0) -> int:
