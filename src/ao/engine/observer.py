@@ -20,6 +20,7 @@ import msgspec
 from ao.engine.discovery import Discovery, Place
 from ao.engine.pull_requests import WebhookDelivery
 from ao.engine.pulls import Pulls, located
+from ao.engine.schedule import Schedule
 from ao.engine.world import World
 from ao.model import cadence
 from ao.model.change import Change
@@ -66,8 +67,8 @@ class Observer:
         self._clock = clock or (lambda: int(asyncio.get_running_loop().time() * 1000))
         self._news = asyncio.Event()
         self._watched = 0
-        self._look_at: dict[str, int] = {}
-        self._list_at: dict[str, int] = {}
+        self._looks = Schedule()
+        self._lists = Schedule()
         self._listed: dict[str, int] = {}
         self._hosts: dict[tuple[str, str], _Host] = {}
         self._gone: dict[str, int] = {}
@@ -120,18 +121,17 @@ class Observer:
             return  # what happens in a local repository we do ourselves, or the kernel tells
         self._list_soon(project_id)
         for pull in pulls.of_session(read, session_id):
-            self._look_at[pull.url] = 0
+            self._looks.wake(pull.url)
         self._news.set()
 
     def _look_now(self, repo_key: str) -> None:
         for pull in pulls.open_pulls(self._world.db.read):
             if pull.ref.repo.key == repo_key:
-                self._look_at[pull.url] = 0
+                self._looks.wake(pull.url)
         self._news.set()
 
     def _list_soon(self, project_id: str) -> None:
-        soonest = self._listed.get(project_id, -AGAIN_MS) + AGAIN_MS
-        self._list_at[project_id] = min(self._list_at.get(project_id, 0), soonest)
+        self._lists.wake(project_id, self._listed.get(project_id, -AGAIN_MS) + AGAIN_MS)
 
     def _projects_at(self, repo_key: str) -> list[Project]:
         found = projects.active(self._world.db.read)
@@ -161,35 +161,37 @@ class Observer:
         """Look at what is due; milliseconds until something is due again."""
         now = self._clock()
         active = projects.active(self._world.db.read)
-        await asyncio.gather(*(self._list(found) for found in active if self._list_at.get(found.id, 0) <= now))
+        await asyncio.gather(*(self._list(found) for found in active if self._lists.at(found.id) <= now))
         rows = {pull.url: pull for pull in pulls.open_pulls(self._world.db.read)}
         self._watched = len(rows)
         self._forget_others(rows)
         await self._look([pull for pull in rows.values() if self._is_near(pull, now)])
         self._watch_branches(pulls.open_pulls(self._world.db.read))
-        times = [self._list_at.get(found.id, 0) for found in active] + [self._look_at.get(url, 0) for url in rows]
+        times = [self._lists.at(found.id) for found in active] + [self._looks.at(url) for url in rows]
         soonest = min(times, default=NEVER)
         return NEVER if soonest >= NEVER else max(0, soonest - self._clock())
 
     async def _list(self, project: Project) -> None:
+        self._lists.begin(project.id)
         repo = self._pulls.forges.repo_or_none(project)
         place = self._discovery.place(project, repo) if repo is not None else None
         if place is None:
-            self._list_at[project.id] = NEVER  # a session that is created makes it due
+            self._lists.done(project.id, NEVER)  # a session that is created makes it due
             return
         if await self._may_ask(place.repo):
             await self._follow(place)
         else:
-            self._list_at[project.id] = self._host(place.repo).until
+            self._lists.done(project.id, self._host(place.repo).until)
 
     def _forget_others(self, rows: Iterable[str]) -> None:
-        for memory in (self._look_at, self._gone, self._troubled):
+        self._looks.keep(rows)
+        for memory in (self._gone, self._troubled):
             for url in memory.keys() - set(rows):
                 del memory[url]
 
     def _is_near(self, pull: Pull, now: int) -> bool:
         """Whether it is due, or so nearly that one request may serve both."""
-        return self._look_at.get(pull.url, 0) <= now + int(self._interval(pull) * cadence.WITH_IT)
+        return self._looks.at(pull.url) <= now + int(self._interval(pull) * cadence.WITH_IT)
 
     def _interval(self, pull: Pull) -> int:
         # Where its branches are the kernel tells; the rest of a local one changes through us.
@@ -203,24 +205,25 @@ class Observer:
             changed = await self._discovery.follow(place)
         except AoError as error:
             self._failed(place.repo, error)
-            self._list_at[project_id] = self._host(place.repo).until
+            self._lists.done(project_id, self._host(place.repo).until)
             return
         self._answered(place.repo)
         now = self._clock()
         self._listed[project_id] = now
-        self._list_at[project_id] = now + cadence.NORMAL if place.is_live and place.repo.forge != LOCAL else NEVER
+        self._lists.done(project_id, now + cadence.NORMAL if place.is_live and place.repo.forge != LOCAL else NEVER)
         for url in changed:
-            self._look_at[url] = 0
+            self._looks.wake(url)
 
     async def _look(self, near: list[Pull]) -> None:
         by_forge: dict[str, list[tuple[Pull, PullRef]]] = {}
         for pull in near:
+            self._looks.begin(pull.url)
             project = projects.get(self._world.db.read, pull.project_id, archived=True)
             ref = located(pull, project) if project is not None else pull.ref
             if await self._may_ask(ref.repo):
                 by_forge.setdefault(pull.forge, []).append((pull, ref))
             else:
-                self._look_at[pull.url] = self._host(ref.repo).until
+                self._looks.done(pull.url, self._host(ref.repo).until)
         await asyncio.gather(*(self._observe(chosen) for chosen in by_forge.values()))
 
     async def _observe(self, chosen: list[tuple[Pull, PullRef]]) -> None:
@@ -234,12 +237,12 @@ class Observer:
                 self._missed_one(pull, sighting.trouble)
             else:
                 self._failed(ref.repo, sighting.trouble)
-                self._look_at[pull.url] = self._host(ref.repo).until
+                self._looks.done(pull.url, self._host(ref.repo).until)
 
     def _missed_one(self, pull: Pull, error: AoError) -> None:
         """Only this one can't be looked at: it is looked at less often, and no other suffers for it."""
         self._troubled[pull.url] = self._troubled.get(pull.url, 0) + 1
-        self._look_at[pull.url] = self._clock() + cadence.pause(self._troubled[pull.url])
+        self._looks.done(pull.url, self._clock() + cadence.pause(self._troubled[pull.url]))
         if self._troubled[pull.url] == 1:
             extra = {"pull": pull.url, "code": error.code, "cause": error.message}
             log.warning("pull request can't be looked at", extra=extra)
@@ -250,13 +253,13 @@ class Observer:
         self._troubled.pop(pull.url, None)
         if sighting.gone:
             await self._missed(pull)
-            self._look_at[pull.url] = now + cadence.NORMAL
+            self._looks.done(pull.url, now + cadence.NORMAL)
             return
         self._gone.pop(pull.url, None)
         if sighting.observation is not None:
             recorded = await self._pulls.record((pull.session_id, pull.project_id), ref, sighting.observation)
             pull = recorded.pull
-        self._look_at[pull.url] = now + self._interval(pull)
+        self._looks.done(pull.url, now + self._interval(pull))
 
     async def _missed(self, pull: Pull) -> None:
         """One answer that there is no such pull request is not believed: lost rights look the same."""
