@@ -35,6 +35,7 @@ GROUPS = {
     "session": "sessions: list, inspect, end, bring back",
     "project": "registered repositories and their configuration",
     "orchestrator": "the agent of a project that directs the others",
+    "notify": "notifications, and the channels they go out by",
     "agent": "coding agents this machine can run",
 }
 
@@ -69,6 +70,10 @@ ENTRIES = (
     Entry("orchestrator get", "orchestrator", "show an orchestrator"),
     Entry("orchestrator start", "orchestrator", "start the project's orchestrator, or show the running one"),
     Entry("agent ls", "agent", "list agents, whether installed and signed in", aliases=("list",)),
+    Entry("notify ls", "notify", "list what a person should know", aliases=("list",)),
+    Entry("notify read", "notify", "mark notifications as read"),
+    Entry("notify channels", "notify", "list the channels that notifications go out by"),
+    Entry("notify test", "notify", "send a test notification"),
     Entry("completion", "completion", "print a completion script for bash, zsh, fish or powershell"),
     Entry("version", "version", "print the version"),
     Entry("daemon", "foreground", "run the daemon in the foreground", hidden=True),
@@ -78,7 +83,7 @@ ENTRIES = (
 
 _SECTIONS = (
     ("Work", ("spawn", "send", "attach", "ls", "session", "orchestrator")),
-    ("Set up", ("project", "agent", "doctor", "completion")),
+    ("Set up", ("project", "agent", "notify", "doctor", "completion")),
     ("Daemon", ("start", "stop", "status", "logs", "events", "version")),
 )
 
