@@ -1,7 +1,8 @@
 """`emulate`, an emulator of GitHub that isn't ours, on a free loopback port (npm, pinned in `tests/github_npm`).
 
-What it lacks, found by driving it: GraphQL, ETags, commit statuses, review threads, the diff media type, conflicts, and
-refusing a wrong token. What it has is an independent word on the REST calls.
+What it lacks, found by driving it: GraphQL, ETags, commit statuses, review threads, the diff media type, conflicts,
+following a push to an open pull request, refusing a wrong token or a second pull request of the same branches. What it
+has is an independent word on the REST calls.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -126,7 +128,9 @@ class Emulator:
 
     async def check(self, sha: str, conclusion: str, *, name: str = "unit") -> None:
         """A finished check run of a commit."""
-        body = {"name": name, "head_sha": sha, "status": "completed", "conclusion": conclusion}
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        times = {"started_at": at, "completed_at": at}
+        body = {"name": name, "head_sha": sha, "status": "completed", "conclusion": conclusion, **times}
         await self.call("POST", f"/repos/{self.repo}/check-runs", body)
 
 
