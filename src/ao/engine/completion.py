@@ -6,6 +6,7 @@ import logging
 
 import msgspec
 
+from ao.engine.pulls import Pulls
 from ao.engine.sessions import Sessions
 from ao.engine.world import World, checkout_of
 from ao.model.change import Change
@@ -27,8 +28,9 @@ class Completion:
     """Ends sessions that are done. Looks whenever a pull request of theirs changes, and when their agent comes to rest;
     decides by what is true then, so a restart forgets nothing."""
 
-    def __init__(self, world: World, sessions_: Sessions) -> None:
+    def __init__(self, world: World, sessions_: Sessions, pulls_: Pulls) -> None:
         self._world = world
+        self._pulls = pulls_
         self._sessions = sessions_
         self._looking: set[str] = set()
 
@@ -46,6 +48,8 @@ class Completion:
     def committed(self, change: Change) -> None:
         """An agent came to rest, perhaps after its pull request was merged."""
         if change.type != "session_updated" or change.session_id is None:
+            return
+        if not self._pulls.owns_any(change.session_id):
             return
         if msgspec.json.decode(change.payload, type=_News).activity not in RESTING:
             return

@@ -46,7 +46,7 @@ class Engine:
         self.pull_actions = PullActions(world, self.pulls)
         self.observer = Observer(world, self.pulls)
         self.nudging = Nudging(world, self.pulls, self.messaging)
-        self.completion = Completion(world, self.sessions)
+        self.completion = Completion(world, self.sessions, self.pulls)
         self.notifications = Notifications(world, channels)
         self.observer.report_limit_to(Budgets(world, self.notifications).changed)
         self.pulls.report_to(lambda pull: self.nudging.wake(pull.url))
@@ -78,6 +78,7 @@ class Engine:
         """Called on the loop after each commit with the changes it made durable."""
         for change in changes:
             if change.type == "project_updated":
+                self.observer.committed(change)
                 self.nudging.reconsider(change.project_id)
             if change.session_id is None:
                 continue

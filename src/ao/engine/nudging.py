@@ -79,6 +79,8 @@ class Nudging:
         whom, may have to change."""
         if change.session_id is None or change.type not in ("session_updated", "message_updated"):
             return
+        if not self._pulls.owns_any(change.session_id):
+            return
         news = msgspec.json.decode(change.payload, type=_News)
         back = change.type == "session_updated" and change.session_id in self._owed and news.phase == Phase.LIVE
         lost = change.type == "message_updated" and news.source == "nudge" and news.state == MessageState.FAILED

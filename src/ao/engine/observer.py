@@ -67,6 +67,8 @@ class Observer:
         self._clock = clock or (lambda: int(asyncio.get_running_loop().time() * 1000))
         self._news = asyncio.Event()
         self._watched = 0
+        self._local: set[str] = set()
+        """Projects whose list needs no asking."""
         self._looks = Schedule()
         self._lists = Schedule()
         self._listed: dict[str, int] = {}
@@ -108,20 +110,20 @@ class Observer:
 
     def committed(self, change: Change) -> None:
         """There is a session to look for, or an agent came to rest: it may just have pushed."""
-        if change.type == "session_created" or (
+        if change.type == "project_updated":
+            self._local.discard(change.project_id)
+        elif change.type == "session_created" or (
             change.type == "session_updated" and msgspec.json.decode(change.payload, type=_News).activity in _AT_REST
         ):
             self._may_have_pushed(change.project_id, change.session_id or "")
 
     def _may_have_pushed(self, project_id: str, session_id: str) -> None:
-        read = self._world.db.read
-        project = projects.get(read, project_id)
-        repo = self._pulls.forges.repo_or_none(project) if project is not None else None
-        if repo is None or repo.forge == LOCAL:
+        if project_id in self._local:
             return  # what happens in a local repository we do ourselves, or the kernel tells
         self._list_soon(project_id)
-        for pull in pulls.of_session(read, session_id):
-            self._looks.wake(pull.url)
+        if self._pulls.owns_any(session_id):
+            for pull in pulls.of_session(self._world.db.read, session_id):
+                self._looks.wake(pull.url)
         self._news.set()
 
     def _look_now(self, repo_key: str) -> None:
@@ -174,6 +176,7 @@ class Observer:
     async def _list(self, project: Project) -> None:
         self._lists.begin(project.id)
         repo = self._pulls.forges.repo_or_none(project)
+        (self._local.add if repo is None or repo.forge == LOCAL else self._local.discard)(project.id)
         place = self._discovery.place(project, repo) if repo is not None else None
         if place is None:
             self._lists.done(project.id, NEVER)  # a session that is created makes it due

@@ -30,6 +30,7 @@ class Pulls:
         self._world = world
         self.forges = forges
         self._sinks: list[Changed] = []
+        self._owners: set[str] | None = None
 
     def report_to(self, sink: Changed) -> None:
         """Call `sink` with each pull request of which something changed; set while wiring."""
@@ -43,8 +44,17 @@ class Pulls:
             self.changed(recorded.pull)
         return recorded
 
+    def owns_any(self, session_id: str) -> bool:
+        """Whether the session has, or ever had, a pull request. Asked at every sign of life of every agent, so it is
+        answered from memory; a yes that is no longer true costs a look."""
+        if self._owners is None:
+            self._owners = set(pulls.grouped(self._world.db.read))
+        return session_id in self._owners
+
     def changed(self, pull: Pull) -> None:
         """Something of this pull request changed: what follows from it is decided elsewhere."""
+        if self._owners is not None:
+            self._owners.add(pull.session_id)
         for sink in self._sinks:
             sink(pull)
 
