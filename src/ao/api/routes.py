@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from ao.api import activity, agents, control, events, messages, notifications, orchestrators, projects, sessions
+from ao.api import (
+    activity,
+    agents,
+    control,
+    events,
+    messages,
+    notifications,
+    orchestrators,
+    projects,
+    pulls,
+    session_pulls,
+    sessions,
+    webhooks,
+)
 
 OPERATIONS: Final = (
     *control.OPERATIONS,
@@ -13,6 +26,9 @@ OPERATIONS: Final = (
     *messages.OPERATIONS,
     *activity.OPERATIONS,
     *orchestrators.OPERATIONS,
+    *pulls.OPERATIONS,
+    *session_pulls.OPERATIONS,
+    *webhooks.OPERATIONS,
     *agents.OPERATIONS,
     *notifications.OPERATIONS,
     *events.OPERATIONS,

@@ -35,6 +35,7 @@ _ROUTES = {
     "session": ("/sessions", "sessions"),
     "project": ("/projects", "projects"),
     "agent": ("/agents", "supported"),
+    "pull": ("/prs", "prs"),
 }
 
 _SCRIPTS = {
@@ -154,7 +155,7 @@ def known_ids(context: Context, kind: str, query: dict[str, str]) -> list[str]:
         answer = context.client.get(path, query, timeout_s=_BUDGET_S)
     except CliError:
         return []
-    return sorted((item["id"] for item in answer.get(key, [])), key=natural)
+    return sorted((str(item.get("id") or item.get("number")) for item in answer.get(key, [])), key=natural)
 
 
 def _completion(_: Context, values: Values) -> None:

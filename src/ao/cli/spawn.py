@@ -135,12 +135,33 @@ def _spawn(context: Context, values: Values) -> None:
     headers = {"Idempotency-Key": new_idempotency_key()}
     with suggesting(context, body["projectId"]):
         answer = context.client.post("/sessions", request, {"wait": "seeded"}, headers=headers)
-    if not values.on("no-wait"):
+    if values.text("claim-pr") or not values.on("no-wait"):
         answer["session"] = follow(context, answer["session"], quiet=values.on("json"))
+    if values.text("claim-pr"):
+        answer["claim"] = _claim(context, answer["session"]["id"], values)
     if values.on("json"):
         output.emit_json(answer)
-    else:
-        announce(answer["session"], "spawned")
+        return
+    announce(answer["session"], "spawned")
+    if "claim" in answer:
+        from ao.cli.claims import tell_claim
+
+        tell_claim(answer["claim"])
+
+
+def _claim(context: Context, session_id: str, values: Values) -> dict[str, Any]:
+    """Claim a pull request for a session that was just started. Raises `CliError`, and then nothing of the session is
+    left."""
+    from ao.cli.claims import claim
+
+    try:
+        return claim(context, session_id, values.text("claim-pr"), takeover=not values.on("no-takeover"))
+    except CliError as error:
+        undone = context.client.post(f"/sessions/{escape(session_id)}/rollback")
+        kept = (undone.get("preserved") or {}).get("path", "")
+        left = f"; its work is kept at {output.clean(kept)}" if kept else "; nothing of it is left"
+        message = f"session {session_id} was undone because its pull request could not be claimed: {error}{left}"
+        raise CliError(message, code=error.code, hint=error.hint) from error
 
 
 def announce(session: dict[str, Any], verb: str) -> None:
@@ -167,6 +188,8 @@ COMMANDS = {
             Option("--prompt-file", "read the task from a file", "PATH"),
             *AGENT_OPTIONS,
             Option("--branch -b", "the branch to work on (default: a new one, ao/ID/root)", "NAME"),
+            Option("--claim-pr", "make it the owner of this open pull request", "PR", ids="pull"),
+            Option("--no-takeover", "with --claim-pr: not one that another active session owns"),
             Option("--issue", "the issue it is about", "ID"),
             Option("--name", "a name to show", "NAME"),
             Option("--rules", "rules appended to the task", "TEXT"),

@@ -33,6 +33,7 @@ class Entry:
 
 GROUPS = {
     "session": "sessions: list, inspect, end, bring back",
+    "pr": "pull requests: look, review, merge",
     "project": "registered repositories and their configuration",
     "orchestrator": "the agent of a project that directs the others",
     "notify": "notifications, and the channels they go out by",
@@ -59,6 +60,20 @@ ENTRIES = (
     Entry("session rollback", "ending", "undo a spawn"),
     Entry("session messages", "session", "list the messages sent to a session and their fate"),
     Entry("session output", "session", "print the last lines of a session's terminal"),
+    Entry("session claim-pr", "claims", "make a session the owner of a pull request"),
+    Entry("session nudges", "claims", "list what the agent was told because of its pull requests"),
+    Entry("session merge-policy", "claims", "say whether a session ends when its pull requests are merged"),
+    Entry("pr ls", "pr", "list pull requests", aliases=("list",)),
+    Entry("pr view", "pr", "show one: state, checks, reviews, what is in its way", aliases=("show",)),
+    Entry("pr diff", "pr", "print what it changes"),
+    Entry("pr checks", "pr", "show its checks, their output, or run them again"),
+    Entry("pr create", "pr_actions", "open a pull request"),
+    Entry("pr comment", "pr_actions", "comment on it"),
+    Entry("pr reply", "pr_actions", "answer in one of its threads"),
+    Entry("pr review", "pr_actions", "approve it, or ask for changes"),
+    Entry("pr resolve", "pr_actions", "resolve its threads"),
+    Entry("pr merge", "pr_actions", "merge it"),
+    Entry("pr close", "pr_actions", "close it without merging"),
     Entry("project ls", "project", "list projects", aliases=("list",)),
     Entry("project get", "project", "show one project"),
     Entry("project add", "project", "register a git repository"),
@@ -82,7 +97,7 @@ ENTRIES = (
 )
 
 _SECTIONS = (
-    ("Work", ("spawn", "send", "attach", "ls", "session", "orchestrator")),
+    ("Work", ("spawn", "send", "attach", "ls", "pr", "session", "orchestrator")),
     ("Set up", ("project", "agent", "notify", "doctor", "completion")),
     ("Daemon", ("start", "stop", "status", "logs", "events", "version")),
 )
