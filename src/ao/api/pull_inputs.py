@@ -90,7 +90,7 @@ class ReviewInput(Input, frozen=True, kw_only=True):
 
     verdict: Verdict
     body: Length = ""
-    comments: Annotated[list[LineInput], Meta(max_length=MAX_COMMENTS)] = []
+    comments: Annotated[tuple[LineInput, ...], Meta(max_length=MAX_COMMENTS)] = ()
     commit_sha: str = ""
 
 

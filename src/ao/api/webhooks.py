@@ -1,4 +1,4 @@
-"""Callbacks of a forge. The signature is the credential; a callback wakes the observer, and nothing in it is believed."""
+"""Callbacks of a forge. The signature is the credential; a callback wakes the observer, nothing in it is believed."""
 
 from __future__ import annotations
 

@@ -56,8 +56,15 @@ def describe(session: dict[str, Any]) -> list[str]:
         ("updated", moments.to_seconds(session.get("updatedAt", ""))),
     ]
     shown = [f"{key}: {output.clean(value)}" for key, value in rows if value not in (None, "")]
+    shown += [_pull(pull) for pull in session.get("prs") or []]
     shown += [f"warning: {output.clean(warning)}" for warning in session.get("warnings") or []]
     return shown + [_evidence(fact) for fact in session.get("evidence") or []]
+
+
+def _pull(pull: dict[str, Any]) -> str:
+    open_review = ", unanswered comments" if pull.get("reviewComments") else ""
+    facts = f"checks {pull['ci']}, review {pull['review']}{open_review}, merge {pull['mergeability']}"
+    return output.clean(f"pull request: #{pull['number']} {pull['state']}, {facts} ({pull['url']})")
 
 
 def _evidence(fact: dict[str, Any]) -> str:

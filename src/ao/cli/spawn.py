@@ -132,6 +132,8 @@ def _spawn(context: Context, values: Values) -> None:
         "permissions": values.text("permissions"),
     }
     request = {key: value for key, value in body.items() if value}
+    if values.text("claim-pr"):
+        _check_claimable(context, values.text("claim-pr"), body["projectId"])
     headers = {"Idempotency-Key": new_idempotency_key()}
     with suggesting(context, body["projectId"]):
         answer = context.client.post("/sessions", request, {"wait": "seeded"}, headers=headers)
@@ -147,6 +149,16 @@ def _spawn(context: Context, values: Values) -> None:
         from ao.cli.claims import tell_claim
 
         tell_claim(answer["claim"])
+
+
+def _check_claimable(context: Context, reference: str, project: str) -> None:
+    """Refuse what can't be claimed before anything is started. Raises `CliError`."""
+    from ao.cli.pr import path_of
+
+    query = {"projectId": project, "refresh": "true"} | ({"prUrl": reference} if "://" in reference else {})
+    state = context.client.get(path_of(reference), query)["pr"]["state"]
+    if state != "open":
+        raise CliError(f"pull request {reference} is {state}; only an open one can be claimed", code="PR_NOT_OPEN")
 
 
 def _claim(context: Context, session_id: str, values: Values) -> dict[str, Any]:
