@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import select
 import signal
 import subprocess
@@ -25,17 +26,16 @@ import time
 import tty
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NoReturn
 
 PROMPT = "demo › "
 MARK = re.compile(r"\[\[demo:\s*([a-z-]+)\s*([0-9.]*)\s*\]\]")
 CURSOR_KEYS = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z~]|O[A-Z])")
 PASTE_BEGIN, PASTE_END = "\x1b[200~", "\x1b[201~"
-TEST_TIMEOUT_S = 120
-HOOK_TIMEOUT_S = 5
-GIT_TIMEOUT_S = 30
+TEST_TIMEOUT_S, HOOK_TIMEOUT_S, GIT_TIMEOUT_S = 120, 5, 30
 
 
 class Interrupted(Exception):  # noqa: N818 (it is an event, not an error)
@@ -151,9 +151,9 @@ class Agent:
     """One run of the program."""
 
     def __init__(self, conversation: Conversation, keyboard: Keyboard, pace_s: float) -> None:
-        self.conversation = conversation
-        self.keyboard, self.pace_s = keyboard, pace_s
+        self.conversation, self.keyboard, self.pace_s = conversation, keyboard, pace_s
         self.quiet, self.tools = False, 0
+        self.review: Callable[[str], str] | None = None  # what a reviewer does with its task
 
     def run(self, first: str) -> int:
         """Work until the input ends; the exit code."""
@@ -218,12 +218,14 @@ class Agent:
     def _edit_test_commit(self, task: str, *, commit: bool) -> str:
         """The work itself; what was done, "" when the tests fail or git refuses."""
         self._pause(self.pace_s)
+        if self.review is not None:
+            with self._tool("Bash"):
+                return self.review(task)
         with self._tool("Edit"):
             path = write_note(task, self.conversation.tasks.count(task))
             say(f"  wrote {path}")
         self._pause(self.pace_s)
-        command = test_command()
-        if command:
+        if command := test_command():
             with self._tool("Bash"):
                 say(f"  $ {' '.join(command)}")
                 code, output = run(*command, timeout_s=TEST_TIMEOUT_S)
@@ -274,8 +276,8 @@ class Agent:
 def write_note(task: str, times: int) -> str:
     """Write the note of a task; its path. The same task gives the same note, with one more line each time."""
     words = re.findall(r"[a-z0-9]+", MARK.sub("", task).lower())[:6]
-    digest = hashlib.sha256(task.encode("utf-8", "replace")).hexdigest()[:6]
-    path = os.path.join("notes", "-".join([*words, digest])[:80] + ".md")
+    words.append(hashlib.sha256(task.encode("utf-8", "replace")).hexdigest()[:6])
+    path = os.path.join("notes", "-".join(words)[:80] + ".md")
     os.makedirs("notes", exist_ok=True)
     passes = "".join(f"- pass {number + 1} over this task\n" for number in range(times))
     with open(path, "w", encoding="utf-8", errors="replace") as file:
@@ -299,8 +301,7 @@ def commit_note(path: str, task: str) -> str:
     identity = [] if run("git", "var", "GIT_AUTHOR_IDENT")[0] == 0 else ["-c", "user.name=Demo agent"]
     identity += ["-c", "user.email=demo@localhost"] if identity else []
     subject = f"Note: {first_line(task)}"
-    steps = (["add", "--", path], [*identity, "commit", "--quiet", "--message", subject, "--", path])
-    for arguments in steps:
+    for arguments in (["add", "--", path], [*identity, "commit", "--quiet", "--message", subject, "--", path]):
         code, output = run("git", *arguments)
         if code:
             say(f"  git: {output.strip()}")
@@ -361,19 +362,16 @@ def leave_terminal() -> None:
 
 
 def _ended(signum: int, _frame: object) -> NoReturn:
-    # A second signal must not cut the farewell short.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut the farewell short
     raise SystemExit(128 + signum)
 
 
 def main() -> int:
     """Read the command line, greet, work, say goodbye; the exit code."""
     parser = argparse.ArgumentParser(prog="demo", description="the demo agent of ao", allow_abbrev=False)
-    parser.add_argument("--session-id", default="")
-    parser.add_argument("--resume", default="")
-    for ignored in ("--mode", "--model", "--instructions", "--instructions-file"):
-        parser.add_argument(ignored, default="")
+    for name in ("--session-id", "--resume", "--mode", "--model", "--instructions", "--instructions-file"):
+        parser.add_argument(name, default="")
     parser.add_argument("prompt", nargs="?", default="")
     options = parser.parse_args()
     conversation = Conversation(options.resume or options.session_id or str(uuid.uuid4()))
@@ -387,6 +385,8 @@ def main() -> int:
     if options.resume:
         say(f"resumed: {len(conversation.tasks)} earlier tasks")
     agent = Agent(conversation, Keyboard(), float(os.environ.get("AO_DEMO_PACE") or 0.5))
+    if options.mode == "review":
+        agent.review = partial(runpy.run_path(os.path.join(os.path.dirname(__file__), "demo_review.py"))["review"], run)
     with terminal():
         try:
             return agent.run(options.prompt.strip())

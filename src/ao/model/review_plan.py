@@ -1,5 +1,5 @@
-"""What follows from a pull request's facts and its review runs: who reviews, whether a review is due, what a verdict may
-be, what its reviewer is told, and what becomes of a reviewer. Pure.
+"""What follows from a pull request's facts and its review runs: who reviews, whether a review is due, what a verdict
+may be, and what becomes of a reviewer. Pure.
 """
 
 from __future__ import annotations

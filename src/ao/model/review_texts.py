@@ -24,9 +24,9 @@ It proposes to merge branch `{source}` into `{target}`. Your worktree is at its 
 - The change: `git diff {base}...{head}` (add `-- PATH` for one file, `--stat` for an overview).
   `git log {base}..{head}` has its commits; the files around you are as they would be after it.
 
-Look for what would hurt: wrong behaviour, broken or missing cases, data loss, races, unsafe input, interfaces broken for
-their callers, tests that are missing or can't fail. Read the code around the change, not the change alone. Leave out
-matters of taste, and what you didn't verify in the code.
+Look for what would hurt: wrong behaviour, broken or missing cases, data loss, races, unsafe input, interfaces broken
+for their callers, tests that are missing or can't fail. Read the code around the change, not the change alone. Leave
+out matters of taste, and what you didn't verify in the code.
 
 End with exactly one command, and run nothing after it:
 

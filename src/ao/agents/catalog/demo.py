@@ -6,7 +6,18 @@ import os
 import sys
 from typing import Final
 
-from ao.agents.spec import AgentSpec, Auth, Binary, Dialog, Part, Permission, Prompt, ReviewerArguments, System, Transcript
+from ao.agents.spec import (
+    AgentSpec,
+    Auth,
+    Binary,
+    Dialog,
+    Part,
+    Permission,
+    Prompt,
+    ReviewerArguments,
+    System,
+    Transcript,
+)
 
 PROGRAM: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "demo.py")
 
