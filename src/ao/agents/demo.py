@@ -2,8 +2,9 @@
 
 It lives in a terminal like the others: banner, prompt line, bracketed paste, keys while it works. For each task it
 tells the daemon what it does (`ao hooks demo EVENT`), writes a note whose text follows from the task alone, runs the
-repository's tests and commits. It is run by its path, isolated, and imports the standard library only. Marks in a task
-change the course (`docs/agents.md`): [[demo: sleep 2]], ask, fail, exit 3, nohooks, no-commit, big-output 500.
+repository's tests and commits (`demo_work`, which also plays scripts and answers what the daemon says of a pull
+request). It is run by its path, isolated. Marks in a task change the course (`docs/agents.md`): [[demo: sleep 2]], ask,
+fail, exit 3, nohooks, no-commit, big-output 500; never those in a message of the daemon, which holds others' words.
 
 Its conversation is `$AO_DATA_DIR/demo/<id>.jsonl`, a line a task, so that a resumed one can tell how much it remembers.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import hashlib
 import json
 import os
 import re
@@ -29,13 +29,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from ao.agents.demo_work import Work
 
 PROMPT = "demo › "
-MARK = re.compile(r"\[\[demo:\s*([a-z-]+)\s*([0-9.]*)\s*\]\]")
 CURSOR_KEYS = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z~]|O[A-Z])")
 PASTE_BEGIN, PASTE_END = "\x1b[200~", "\x1b[201~"
-TEST_TIMEOUT_S, HOOK_TIMEOUT_S, GIT_TIMEOUT_S = 120, 5, 30
+HOOK_TIMEOUT_S, GIT_TIMEOUT_S = 5, 30
 
 
 class Interrupted(Exception):  # noqa: N818 (it is an event, not an error)
@@ -179,16 +181,20 @@ class Agent:
         run(program, "hooks", "demo", event, stdin=json.dumps(payload), timeout_s=HOOK_TIMEOUT_S)
 
     def _work(self, task: str) -> None:
-        steps = [(name, float(number or 0)) for name, number in MARK.findall(task)]
-        names = {name for name, _ in steps}
+        # With the first task: a terminal should stand at once.
+        from ao.agents import demo_work
+
+        marks = demo_work.marks(task)
+        names = {name for name, _ in marks}
         self.quiet = "nohooks" in names
-        say(f"\n● {first_line(task)}")
+        say(f"\n● {demo_work.first_line(task)}")
         self.hook("user-prompt-submit", prompt=task[:4096])
         self.conversation.add(task)
+        hands = demo_work.Hands(run=run, say=say, tool=self._tool, pause=lambda: self._pause(self.pace_s))
         try:
-            for name, number in steps:
+            for name, number in marks:
                 self._step(name, number)
-            outcome = self._edit_test_commit(task, commit=not names & {"no-commit", "fail"})
+            outcome = self._do(task, demo_work.Work(hands, self.conversation.tasks), names)
         except (Interrupted, KeyboardInterrupt):
             self.keyboard.keys = None
             say("■ interrupted\n")
@@ -200,6 +206,14 @@ class Agent:
             return
         say(f"✓ done: {outcome}\n")
         self.hook("stop", last_assistant_message=outcome)
+
+    def _do(self, task: str, work: Work, marks: set[str]) -> str:
+        """The work itself; what was done, "" when it needs a person."""
+        if self.review is None:
+            return work.do(task, commit=not marks & {"no-commit", "fail"})
+        self._pause(self.pace_s)
+        with self._tool("Bash"):
+            return self.review(task)
 
     def _step(self, name: str, number: float) -> None:
         if name == "sleep":
@@ -214,29 +228,6 @@ class Agent:
         elif name == "ask":
             with self._tool("Bash"):
                 self._ask()
-
-    def _edit_test_commit(self, task: str, *, commit: bool) -> str:
-        """The work itself; what was done, "" when the tests fail or git refuses."""
-        self._pause(self.pace_s)
-        if self.review is not None:
-            with self._tool("Bash"):
-                return self.review(task)
-        with self._tool("Edit"):
-            path = write_note(task, self.conversation.tasks.count(task))
-            say(f"  wrote {path}")
-        self._pause(self.pace_s)
-        if command := test_command():
-            with self._tool("Bash"):
-                say(f"  $ {' '.join(command)}")
-                code, output = run(*command, timeout_s=TEST_TIMEOUT_S)
-                say("\n".join(f"    {line}" for line in output.splitlines()[-5:]))
-            if code:
-                return ""
-        self._pause(self.pace_s)
-        if not commit:
-            return f"{path} is written and not committed"
-        with self._tool("Bash"):
-            return commit_note(path, task)
 
     def _pause(self, seconds: float) -> None:
         """Let time pass for the person who watches, listening to the keyboard."""
@@ -271,48 +262,6 @@ class Agent:
         if answer in ("n", "2", "\x1b"):
             raise Interrupted
         say("  allowed by Enter" if answer in "\r\n" else "  allowed")
-
-
-def write_note(task: str, times: int) -> str:
-    """Write the note of a task; its path. The same task gives the same note, with one more line each time."""
-    words = re.findall(r"[a-z0-9]+", MARK.sub("", task).lower())[:6]
-    words.append(hashlib.sha256(task.encode("utf-8", "replace")).hexdigest()[:6])
-    path = os.path.join("notes", "-".join(words)[:80] + ".md")
-    os.makedirs("notes", exist_ok=True)
-    passes = "".join(f"- pass {number + 1} over this task\n" for number in range(times))
-    with open(path, "w", encoding="utf-8", errors="replace") as file:
-        file.write(f"# {first_line(task)}\n\nWritten by the demo agent, which has no model, only notes.\n\n{passes}")
-    return path
-
-
-def test_command() -> list[str]:
-    """How this repository's tests are run, empty when it has none that are recognised."""
-    if any(name.startswith("test_") and name.endswith(".py") for name in os.listdir(".")):
-        return [sys.executable, "-B", "-m", "unittest"]
-    try:
-        with open("Makefile", encoding="utf-8", errors="replace") as file:
-            return ["make", "test"] if re.search(r"^test\s*:", file.read(), re.MULTILINE) else []
-    except OSError:
-        return []
-
-
-def commit_note(path: str, task: str) -> str:
-    """Commit the note alone; the commit's short id and subject, "" when git refuses."""
-    identity = [] if run("git", "var", "GIT_AUTHOR_IDENT")[0] == 0 else ["-c", "user.name=Demo agent"]
-    identity += ["-c", "user.email=demo@localhost"] if identity else []
-    subject = f"Note: {first_line(task)}"
-    for arguments in (["add", "--", path], [*identity, "commit", "--quiet", "--message", subject, "--", path]):
-        code, output = run("git", *arguments)
-        if code:
-            say(f"  git: {output.strip()}")
-            return ""
-    return run("git", "log", "-1", "--format=%h %s")[1].strip()
-
-
-def first_line(task: str) -> str:
-    """A task in at most 60 characters."""
-    line = next((text for text in MARK.sub("", task).strip().splitlines() if text.strip()), "an empty task").strip()
-    return line if len(line) <= 60 else line[:59].rstrip() + "…"
 
 
 def run(*argv: str, stdin: str = "", timeout_s: float = GIT_TIMEOUT_S) -> tuple[int, str]:
