@@ -14,7 +14,7 @@ from ao.engine.pull_requests import PullEntry
 from ao.model import readiness
 from ao.model.message import MessageState
 from ao.model.nudge import LedgerEntry, NudgeState
-from ao.model.pull import Check, Comment, Facts, Picture, Pull, Review, Thread
+from ao.model.pull import Check, Comment, Picture, Review, Thread
 
 _WRITTEN: Final = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.SUBMITTED, MessageState.UNKNOWN})
 
@@ -123,35 +123,21 @@ def remark(review: Review) -> wire.PullRemark:
 
 
 def _picture(entry: PullEntry) -> Picture:
-    """What is known. Of a pull request that nobody owns there is no row; its facts stand in."""
+    """What is known of an entry that is shown whole. Where nobody owns it, the forge's facts stand in for the row."""
+    picture, facts = entry.picture, entry.facts
+    assert picture is not None
     if entry.pull is not None:
-        return entry.picture or Picture(pull=entry.pull)
-    facts = entry.facts
-    provider, place = _place(facts)
-    pull = Pull(
-        url=facts.url,
-        session_id="",
-        project_id=entry.project_id,
-        number=facts.number,
-        forge=provider,
-        host="",
-        repo=place,
+        return picture
+    pull = msgspec.structs.replace(
+        picture.pull,
         state=facts.state,
         ci=facts.ci,
         review=facts.review,
         mergeability=facts.mergeability,
         reasons=msgspec.json.encode(facts.reasons).decode(),
         head_sha=facts.head_sha,
-        created_at=facts.created_at,
-        updated_at=facts.changed_at,
     )
-    return Picture(pull=pull) if entry.picture is None else msgspec.structs.replace(entry.picture, pull=pull)
-
-
-def _place(facts: Facts) -> tuple[str, str]:
-    """The forge, and the repository there, of a repository's key."""
-    forge, _, rest = facts.repo.partition(":")
-    return forge, rest.partition("/")[2] if "/" in rest else rest
+    return msgspec.structs.replace(picture, pull=pull)
 
 
 def _summed_up(entry: PullEntry, ledger: Sequence[LedgerEntry]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ PROJECT = Option(
 JSON = Option("--json", "print JSON")
 LOOK_EVERY_S = 2.0
 """Between two looks of `--watch`."""
+_UNDER_WAY = ("queued", "in_progress")
 
 
 def path_of(ref: str, rest: str = "") -> str:
@@ -159,7 +160,7 @@ def _checks(context: Context, values: Values) -> int:
     if values.on("rerun"):
         context.client.post(path_of(values.text("PR"), "/checks/rerun"), None, query_of(context, values))
     answer = fetch(context, values, "/checks")
-    while values.on("watch") and answer["state"] in ("pending", "unknown") and answer["checks"]:
+    while values.on("watch") and any(check["status"] in _UNDER_WAY for check in answer["checks"]):
         time.sleep(LOOK_EVERY_S)
         answer = fetch(context, values, "/checks")
     if values.on("json"):

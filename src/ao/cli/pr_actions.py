@@ -48,7 +48,7 @@ def _create(context: Context, values: Values) -> None:
     body = {
         "sessionId": session,
         "projectId": "" if session else find_project(context, values.text("project")),
-        "sourceBranch": values.text("head"),
+        "sourceBranch": values.text("head") or ("" if session else _current_branch(context)),
         "targetBranch": values.text("base"),
         "title": values.text("title"),
         "body": body_text(context, values),
@@ -65,6 +65,18 @@ def _create(context: Context, values: Values) -> None:
     output.emit(output.clean(f"  {pull['sourceBranch']} into {pull['targetBranch']}"))
     output.emit(output.clean(f"  {pull.get('htmlUrl') or pull['url']}"))
     output.emit(f"see it with: ao pr view {pull['number']}")
+
+
+def _current_branch(context: Context) -> str:
+    """The branch that is checked out where the command was given, "" when there is none."""
+    import subprocess
+
+    command = ["git", "-C", context.directory, "symbolic-ref", "--quiet", "--short", "HEAD"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _comment(context: Context, values: Values) -> None:
@@ -139,7 +151,7 @@ COMMANDS = {
             BODY,
             BODY_FILE,
             Option("--base -B", "the branch to merge into (default: the project's)", "NAME"),
-            Option("--head -H", "the branch to merge (default: the session's)", "NAME"),
+            Option("--head -H", "the branch to merge (default: the session's, else the one checked out here)", "NAME"),
             Option("--session", "the session it belongs to (default: AO_SESSION_ID)", "ID", ids="session"),
             Option("--draft", "not ready for review yet"),
             PROJECT,

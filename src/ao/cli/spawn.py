@@ -132,6 +132,8 @@ def _spawn(context: Context, values: Values) -> None:
         "permissions": values.text("permissions"),
     }
     request = {key: value for key, value in body.items() if value}
+    if values.on("no-takeover") and not values.text("claim-pr"):
+        raise UsageError("--no-takeover needs --claim-pr PR")
     if values.text("claim-pr"):
         _check_claimable(context, values.text("claim-pr"), body["projectId"])
     headers = {"Idempotency-Key": new_idempotency_key()}
@@ -162,18 +164,26 @@ def _check_claimable(context: Context, reference: str, project: str) -> None:
 
 
 def _claim(context: Context, session_id: str, values: Values) -> dict[str, Any]:
-    """Claim a pull request for a session that was just started. Raises `CliError`, and then nothing of the session is
-    left."""
+    """Claim a pull request for a session that was just started. Raises `CliError` once the session is undone again."""
     from ao.cli.claims import claim
 
+    reference = values.text("claim-pr")
     try:
-        return claim(context, session_id, values.text("claim-pr"), takeover=not values.on("no-takeover"))
+        return claim(context, session_id, reference, takeover=not values.on("no-takeover"))
     except CliError as error:
-        undone = context.client.post(f"/sessions/{escape(session_id)}/rollback")
-        kept = (undone.get("preserved") or {}).get("path", "")
-        left = f"; its work is kept at {output.clean(kept)}" if kept else "; nothing of it is left"
-        message = f"session {session_id} was undone because its pull request could not be claimed: {error}{left}"
-        raise CliError(message, code=error.code, hint=error.hint) from error
+        message = f"cannot claim pull request {reference}: {error.message}; {_undone(context, session_id)}"
+        raise CliError(message, code=error.code, hint=error.hint, request=error.request) from error
+
+
+def _undone(context: Context, session_id: str) -> str:
+    """Roll a session back; what became of it, in words."""
+    try:
+        answer = context.client.post(f"/sessions/{escape(session_id)}/rollback")
+    except CliError as error:
+        return f"session {session_id} is still there, it could not be rolled back: {error.message}"
+    kept = answer.get("preserved") or {}
+    left = f", but its work stays at {kept.get('path', '')} ({kept.get('reason', '')})" if kept else ""
+    return f"rolled back session {session_id}{left}"
 
 
 def announce(session: dict[str, Any], verb: str) -> None:
