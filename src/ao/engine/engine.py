@@ -18,6 +18,7 @@ from ao.engine.projects import Projects
 from ao.engine.pull_actions import PullActions
 from ao.engine.pulls import Pulls
 from ao.engine.recovery import Recovery
+from ao.engine.reviews import Reviews
 from ao.engine.sessions import Sessions
 from ao.engine.teardown import Teardown
 from ao.engine.views import Views
@@ -51,6 +52,9 @@ class Engine:
         self.observer.report_limit_to(Budgets(world, self.notifications).changed)
         self.pulls.report_to(lambda pull: self.nudging.wake(pull.url))
         self.pulls.report_to(self.completion.pull_changed)
+        self.reviews = Reviews(world, self.sessions, self.pulls, actions=self.pull_actions, messaging=self.messaging)
+        self.reviews.report_gave_up_to(self.nudging.reviewed_enough)
+        self.pulls.report_to(self.reviews.pull_changed)
         self._recovery = Recovery(
             world,
             locks,
@@ -69,6 +73,7 @@ class Engine:
         self.nudging.resume()
         self.completion.resume()
         self.notifications.resume()
+        await self.reviews.resume()
 
     async def observe(self) -> None:
         """Watch the forges for ever."""
@@ -82,7 +87,7 @@ class Engine:
                 self.nudging.reconsider(change.project_id)
             if change.session_id is None:
                 continue
-            for listener in (self.observer, self.nudging, self.completion, self.notifications):
+            for listener in (self.observer, self.nudging, self.completion, self.notifications, self.reviews):
                 listener.committed(change)
             if change.type == "session_deleted":
                 self.lifecycle.forget(change.session_id)

@@ -23,6 +23,7 @@ from ao.model.change import Change
 from ao.model.errors import AoError
 from ao.model.notices import NoticeFacts, PullNow, Wanted
 from ao.model.notification import LASTING, DeliveryState, Notification, NotificationType
+from ao.model.session import Activity, Phase
 from ao.store import changes, notifications, nudges, pulls, sessions
 from ao.store.database import Connection
 from ao.store.notifications import Which
@@ -48,6 +49,11 @@ _Key = tuple[NotificationType, str, str]
 log = logging.getLogger("ao.engine.notifications")
 
 
+class _State(msgspec.Struct, frozen=True):
+    activity: str = ""
+    phase: str = ""
+
+
 class _Moved(msgspec.Struct, frozen=True, rename="camel"):
     from_session: str = ""
 
@@ -62,12 +68,17 @@ class Notifications:
         self._worker: asyncio.Task[Any] | None = None
         self._told: set[tuple[str, _Key]] = set()
         """Those told once and for ever that are known to have a row, so that not every look tries a write."""
+        self._quiet: set[str] = set()
+        """Sessions without notifications and pull requests: while their agents work and rest, nothing is to be told."""
 
     def committed(self, change: Change) -> None:
         """A change was made durable; look again at the session it is about."""
         if change.type not in _WATCHED or change.session_id is None:
             return
+        if change.session_id in self._quiet and change.type == "session_updated" and _is_calm(change):
+            return
         self.wake(change.session_id)
+        self._quiet.discard(change.session_id)
         if change.type == "pr_session_changed":
             before = msgspec.json.decode(change.payload, type=_Moved).from_session
             if before:
@@ -92,9 +103,13 @@ class Notifications:
 
     async def reconcile(self, session_id: str) -> None:
         """Make the session's notifications equal to what holds now."""
-        missing, over = self._difference(self._world.db.read, session_id)
+        read = self._world.db.read
+        missing, over = self._difference(read, session_id)
         if not missing and not over:
+            calm = not notifications.open_of(read, session_id) and not pulls.of_session(read, session_id)
+            (self._quiet.add if calm else self._quiet.discard)(session_id)
             return
+        self._quiet.discard(session_id)
         added = await self._world.db.write(lambda conn: self._equalise(conn, session_id))
         self._told.update((session_id, _key(one)) for one in missing if one.type in LASTING)
         self._tell(added)
@@ -282,3 +297,9 @@ def _row(one: Wanted, *, project_id: str, session_id: str, now: int) -> Notifica
         created_at=now,
         updated_at=now,
     )
+
+
+def _is_calm(change: Change) -> bool:
+    """Whether the session lives and its agent works or rests."""
+    state = msgspec.json.decode(change.payload, type=_State)
+    return state.phase == Phase.LIVE and state.activity in (Activity.ACTIVE, Activity.IDLE)

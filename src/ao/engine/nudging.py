@@ -25,7 +25,7 @@ from ao.model.errors import AoError
 from ao.model.message import Message, MessageSource, MessageState
 from ao.model.nudge import Cause, LedgerEntry, Nudge, NudgeState
 from ao.model.project import NudgeRule, Project
-from ao.model.pull import Check, Picture
+from ao.model.pull import Check, Picture, Pull
 from ao.model.reactions import Draft, Plan, Rules, Situation, plan
 from ao.model.session import Activity, Phase, Session
 from ao.store import messages, nudges, projects, pulls, sessions
@@ -35,6 +35,8 @@ LOG_TIMEOUT_S: Final = 20.0
 LOGS_AT_MOST: Final = 5
 """Failed checks whose output is fetched for one nudge; the others are told by name and link."""
 LONGEST_PAUSE_S: Final = 300.0
+ENOUGH: Final = "automatic-reviews"
+"""Signature of the ledger row that says that no more of them come."""
 
 log = logging.getLogger("ao.engine.nudging")
 
@@ -93,6 +95,19 @@ class Nudging:
         """The rules of a project have changed."""
         for pull in pulls.of_project(self._world.db.read, project_id, open_only=True):
             self.wake(pull.url)
+
+    def reviewed_enough(self, pull: Pull, reason: str) -> None:
+        """No more automatic reviews of this pull request: the ledger says so, and with it a notification."""
+        now = self._world.now()
+        mark = Draft(cause=Cause.REVIEW, head_sha=pull.head_sha, signature=ENOUGH, round=0)
+
+        def note(conn: Connection) -> None:
+            picture = pulls.picture(conn, pull.url)
+            known = any(entry.nudge.signature == ENOUGH for entry in nudges.of_pull(conn, pull.url))
+            if picture is not None and not known:
+                nudges.add(conn, _row(picture, mark, NudgeState.GAVE_UP, reason, now))
+
+        self._world.start(self._world.db.write(note))
 
     async def _run(self, url: str) -> None:
         event, failures = self._again[url], 0
