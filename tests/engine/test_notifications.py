@@ -152,6 +152,7 @@ async def test_the_end_of_a_session_resolves_its_question(desk: Desk) -> None:
 async def test_a_pull_request_is_ready_until_it_is_merged_which_is_told_once_for_ever(desk: Desk) -> None:
     await desk.observe(**READY)
     assert desk.standing() == ["ready_to_merge"]
+    desk.office.now += 1
     await desk.observe(state="merged", **READY)
     assert desk.standing() == ["pr_merged"]
     merged = desk.rows()[0]
