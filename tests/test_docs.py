@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *(ROOT / "docs").rglob("*.md")]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)`")
+VARIABLES = ("AO_", "GH_", "GITHUB_")
 COMMAND = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", re.MULTILINE)
 
 INVOCATION = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]* ){1,2})([^`\n]*)", re.MULTILINE)
@@ -32,7 +33,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_error_code_exists(page: Path) -> None:
     unknown = (
-        {word for word in CODE.findall(page.read_text()) if not word.startswith("AO_")} - set(CODES) - {"NO_COLOR"}
+        {word for word in CODE.findall(page.read_text()) if not word.startswith(VARIABLES)} - set(CODES) - {"NO_COLOR"}
     )
     assert not unknown
 

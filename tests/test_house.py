@@ -25,9 +25,16 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BROAD_EXCEPT = {
     ("ao/api/dispatch.py", "handle"): "a request: the error becomes the envelope of a 500, the daemon serves on",
     ("ao/api/streams.py", "_run"): "an iteration of a loop: the other streams go on",
+    ("ao/channels/apprise.py", "_outcome"): "a library that carries letters: its error becomes a typed one",
     ("ao/cli/dispatch.py", "run"): "main of the command line: the error becomes a message and an exit code",
     ("ao/cli/hook.py", "report"): "a hook's callback: the agent must not notice",
+    ("ao/engine/channels.py", "run"): "an iteration of a loop: deliveries go on",
     ("ao/engine/messaging.py", "_drain"): "an iteration of a loop: the other sessions' messages go on",
+    ("ao/engine/notifications.py", "_work"): "an iteration of a loop: the other sessions are looked at",
+    ("ao/engine/nudging.py", "_run"): "an iteration of a loop: it is decided again after a pause",
+    ("ao/engine/observer.py", "run"): "an iteration of a loop: the forges are looked at again",
+    ("ao/engine/review_posting.py", "_run"): "an iteration of a loop: it is posted again after a pause",
+    ("ao/engine/reviewers.py", "_round"): "an iteration of a loop: the other runs are looked at",
     ("ao/engine/recovery.py", "run"): "an iteration of a loop: the other sessions are settled",
     ("ao/store/database.py", "_attempt"): "a job's error is handed to the caller that waits for it",
 }
