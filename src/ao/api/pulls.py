@@ -19,8 +19,8 @@ from ao.model.review import LineComment
 from ao.model.session import Kind
 from ao.ports.forge import ReviewPost
 
-_SLACK: Final = 4
-"""A diff may be cut up to three bytes early, before a character that would not fit whole."""
+_SLACK: Final = 65_536
+"""Bytes of a diff asked for beyond the limit, to see whether there are more: forges cut at the end of a line."""
 _Plain = Call[NoBody, pull_inputs.PullQuery]
 _I = TypeVar("_I", bound=Input)
 
