@@ -27,7 +27,7 @@ test: check agents github ## set up and run every check: format, lint, types, la
 	AO_TEST_AGENTS=required $(PYTEST) -n 2 --dist loadgroup -q $(ARGS)
 
 demo: $(VENV)/.run ## three agents side by side on a scratch repository; ARGS=--stay keeps it until Enter
-	@$(PY) demo/run_demo.py $(ARGS)
+	@$(PY) -m demo.run_demo $(ARGS)
 
 check: fmt-check lint types layers ## the fast checks, without tests
 

@@ -13,14 +13,15 @@ import time
 from html import escape
 from pathlib import Path
 
-from demo.run_demo import Demo, DemoError, scratch
+from demo.home import DemoError, Home, scratch
+from demo.pantry import REFUSE, Task
 
 COLUMNS, LINES = 96, 12
 # Marks in a task make the demo agent do what others do: take long, ask for permission.
 TASKS = (
-    ("count items", "Add a function that counts an item, with a test. [[demo: sleep 30]]"),
-    ("write a README", "Write a README that explains how to use the shelf."),
-    ("refuse missing items", "Refuse to take an item that is not there. [[demo: ask]]"),
+    Task("count items", "Add a function that counts an item, with a test. [[demo: sleep 30]]", ""),
+    REFUSE,
+    Task("list what to buy", "Add a function that lists what is not there. [[demo: ask]]", ""),
 )
 CHARACTER, LINE = 8.43, 20
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
@@ -34,17 +35,17 @@ INK, PAPER = "#cdd9e5", "#22272e"
 def main() -> int:
     """Write the picture to the file that is named; 0 when done."""
     target = Path(sys.argv[1])
-    with scratch() as demo:
-        demo.prepare()
-        demo.spawn(TASKS)
-        target.write_text(svg(_screen(demo)))
+    with scratch() as home:
+        home.prepare()
+        home.spawn(TASKS)
+        target.write_text(svg(_screen(home)))
     return 0
 
 
-def _screen(demo: Demo) -> list[str]:
-    """The lines on the terminal once one agent works, one has finished and one asks."""
-    socket = str(demo.home / "picture.sock")
-    env = {name: value for name, value in demo.environment.items() if name != "NO_COLOR"}
+def _screen(home: Home) -> list[str]:
+    """The lines on the terminal once one agent works, one has a pull request to merge and one asks."""
+    socket = str(home.path / "picture.sock")
+    env = {name: value for name, value in home.environment.items() if name != "NO_COLOR"}
 
     def tmux(*arguments: str) -> str:
         command = ["tmux", "-S", socket, "-f", "/dev/null", *arguments]
@@ -53,12 +54,12 @@ def _screen(demo: Demo) -> list[str]:
         ).stdout
 
     size = ("-x", str(COLUMNS), "-y", str(LINES))
-    tmux("new-session", "-d", "-s", "picture", *size, f"{demo.ao} status --watch")
+    tmux("new-session", "-d", "-s", "picture", *size, f"{home.ao} status --watch")
     deadline = time.monotonic() + 20
     try:
         while True:
             text = tmux("capture-pane", "-p", "-e", "-t", "picture")
-            if all(f"1 {word}" in text for word in ("working", "idle", "needs_input")):
+            if all(f"1 {word}" in text for word in ("working", "mergeable", "needs_input")):
                 return text.rstrip().splitlines()
             if time.monotonic() > deadline:
                 raise DemoError(f"the table did not show the three states:\n{text}")
