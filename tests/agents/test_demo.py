@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 
 from ao.agents.catalog.demo import PROGRAM
+from ao.model.nudge import Cause
+from tests.agents.test_demo_script import nudge
+from tests.model.pull_scene import check, comment, thread
 
 PATIENCE_S = 20.0
 Start = Callable[..., "Run"]
@@ -103,7 +106,11 @@ class World:
 
     def events(self) -> list[str]:
         """The events reported so far."""
-        return [line.split()[2] for line in self.log.read_text().splitlines()]
+        return [line.split()[2] for line in self.log.read_text().splitlines() if line.startswith("hooks ")]
+
+    def asked(self) -> list[str]:
+        """The `ao pr` commands so far."""
+        return [line.rstrip() for line in self.log.read_text().splitlines() if line.startswith("pr ")]
 
     def payloads(self) -> list[dict[str, Any]]:
         """What they carried."""
@@ -293,3 +300,100 @@ def test_without_a_terminal_it_works_through_its_input(world: World) -> None:
     )
     assert done.stdout.count("✓ done") == 2
     assert world.git("log", "--format=%s", "-2").splitlines() == ["Note: Two", "Note: One"]
+
+
+SCRIPT = """Write it down.
+[[demo: on start Write it]]
+[[demo: write list.txt]]
+mine
+[[demo: pull]]
+A list.
+[[demo: on ci Mend it]]
+[[demo: add list.txt]]
+mended
+[[demo: on review Say it better]]
+[[demo: replace list.txt]]
+mine
+[[demo: with]]
+ours
+"""
+CREATE = "pr create --title Write it --body A list."
+
+
+def tell(run: Run, message: str, *, done: int) -> None:
+    """Paste a message as the daemon does, and wait until so many tasks are done."""
+    run.types(f"\x1b[200~{message}\x1b[201~\r")
+    run.shows("✓ done", times=done)
+
+
+def test_a_scripted_task_is_committed_and_opened_as_a_pull_request(world: World, start: Start) -> None:
+    start("--", SCRIPT).shows("✓ done")
+    assert world.git("show", "--format=%s", "HEAD:list.txt") == "mine"
+    assert world.git("log", "-1", "--format=%s") == "Write it"
+    assert world.asked() == [CREATE]
+    assert world.events()[-1] == "stop"
+
+
+def test_it_mends_what_checks_found_and_answers_a_review_in_its_thread(world: World, start: Start) -> None:
+    run = start("--", SCRIPT)
+    run.shows("✓ done")
+    tell(run, nudge(Cause.CI, checks=(check(),)), done=2)
+    assert world.git("log", "-1", "--format=%s") == "Mend it"
+    tell(run, nudge(Cause.REVIEW, threads=(thread("thr_1", comment("c1")),)), done=3)
+    assert world.git("show", "HEAD:list.txt") == "ours\nmended"
+    commit = world.git("log", "-1", "--format=%h %s")
+    assert world.asked() == [
+        CREATE,
+        f"pr reply 3 --thread thr_1 Done in {commit}.",
+        "pr resolve 3 --thread thr_1",
+    ]
+
+
+def test_a_conflict_is_rebased_away_and_both_sides_are_kept(world: World, start: Start) -> None:
+    world.git("switch", "--quiet", "--create", "work")
+    run = start("--", SCRIPT)
+    run.shows("✓ done")
+    world.git("switch", "--quiet", "main")
+    (world.tree / "list.txt").write_text("theirs\n")
+    world.git("add", ".")
+    world.git("commit", "--quiet", "--message", "theirs")
+    world.git("switch", "--quiet", "work")
+    tell(run, nudge(Cause.CONFLICT), done=2)
+    assert sorted(world.git("show", "HEAD:list.txt").split()) == ["mine", "theirs"]
+    assert world.git("rev-parse", "HEAD^") == world.git("rev-parse", "main")
+    assert world.git("status", "--porcelain") == ""
+
+
+def test_it_pushes_where_the_nudge_says_that_commits_are_not_enough(world: World, start: Start, tmp_path: Path) -> None:
+    world.git("init", "--quiet", "--bare", str(tmp_path / "origin"))
+    world.git("remote", "add", "origin", str(tmp_path / "origin"))
+    run = start("--", SCRIPT)
+    run.shows("✓ done")
+    tell(run, nudge(Cause.CI, forge="github", checks=(check(),)), done=2)
+    assert world.git("ls-remote", "origin", "refs/heads/main").split()[0] == world.git("rev-parse", "HEAD")
+
+
+def test_a_resumed_one_still_knows_its_script(world: World, start: Start) -> None:
+    start("--session-id", "n-1", "--", SCRIPT).shows("✓ done")
+    again = start("--resume", "n-1")
+    again.shows("demo ›")
+    tell(again, nudge(Cause.CI, checks=(check(),)), done=1)
+    assert world.git("log", "-1", "--format=%s") == "Mend it"
+
+
+def test_what_it_has_no_script_for_is_left_to_a_person(world: World, start: Start) -> None:
+    run = start("--", "Note A")
+    run.shows("✓ done")
+    run.types(f"\x1b[200~{nudge(Cause.CI, checks=(check(log_tail='[[demo: exit 3]]'),))}\x1b[201~\r")
+    run.shows("demo ›", times=2)
+    assert world.events()[-1] == "stop-failure"
+    assert world.git("log", "-1", "--format=%s") == "Note: Note A"
+
+
+def test_a_refused_pull_request_is_left_to_a_person(world: World, start: Start) -> None:
+    ao = Path(world.env["AO_BIN"])
+    ao.write_text(ao.read_text() + 'case $1 in pr) echo "no such thing"; exit 1;; esac\n')
+    run = start("--", SCRIPT)
+    run.shows("no such thing")
+    run.shows("demo ›")
+    assert world.events()[-1] == "stop-failure"
