@@ -28,6 +28,7 @@ OPERATIONS: Final = (
     *orchestrators.OPERATIONS,
     *pulls.OPERATIONS,
     *session_pulls.OPERATIONS,
+    *reviews.OPERATIONS,
     *webhooks.OPERATIONS,
     *agents.OPERATIONS,
     *notifications.OPERATIONS,

@@ -34,6 +34,7 @@ class Entry:
 GROUPS = {
     "session": "sessions: list, inspect, end, bring back",
     "pr": "pull requests: look, review, merge",
+    "review": "reviews of pull requests by agents",
     "project": "registered repositories and their configuration",
     "orchestrator": "the agent of a project that directs the others",
     "notify": "notifications, and the channels they go out by",
@@ -74,6 +75,10 @@ ENTRIES = (
     Entry("pr resolve", "pr_actions", "resolve its threads"),
     Entry("pr merge", "pr_actions", "merge it"),
     Entry("pr close", "pr_actions", "close it without merging"),
+    Entry("review run", "review", "have a session's pull requests reviewed by an agent"),
+    Entry("review ls", "review", "list the reviews of a session", aliases=("list",)),
+    Entry("review submit", "review", "record a verdict; reviewing agents call this"),
+    Entry("review cancel", "review", "stop the reviews of a session"),
     Entry("project ls", "project", "list projects", aliases=("list",)),
     Entry("project get", "project", "show one project"),
     Entry("project add", "project", "register a git repository"),
@@ -97,7 +102,7 @@ ENTRIES = (
 )
 
 _SECTIONS = (
-    ("Work", ("spawn", "send", "attach", "ls", "pr", "session", "orchestrator")),
+    ("Work", ("spawn", "send", "attach", "ls", "pr", "review", "session", "orchestrator")),
     ("Set up", ("project", "agent", "notify", "doctor", "completion")),
     ("Daemon", ("start", "stop", "status", "logs", "events", "version")),
 )
