@@ -14,6 +14,7 @@ from ao.api import (
     orchestrators,
     projects,
     pulls,
+    reviews,
     session_pulls,
     sessions,
     webhooks,
