@@ -1,116 +1,22 @@
-"""Pull requests over HTTP: the real engine, git, tmux and local forge behind the served API."""
+"""Pull requests over HTTP: opened, shown, talked about, merged."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
-import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 
-from ao.api.access import ensure_secrets
 from ao.engine.requests import SpawnRequest
-from ao.model.project import CheckConfig, ProjectConfig
-from ao.model.session import Session
-from ao.paths import read_run_file
-from tests.api.house import Answer
-from tests.engine.house import PATIENCE_S, House, opened
-
-UNIT = CheckConfig(name="unit", run="test ! -e broken || { echo 'error: broken is here' >&2; exit 1; }")
-
-
-class Served:
-    """The API of a house, called by the person or by a session's agent."""
-
-    def __init__(self, house: House) -> None:
-        self.house = house
-        run = read_run_file(house.environ["AO_RUN_FILE"])
-        assert run is not None
-        self._url = f"http://127.0.0.1:{run.port}/api/v1"
-        self._secrets = ensure_secrets(house.environ["AO_DATA_DIR"])
-
-    async def call(
-        self, method: str, path: str, body: Any = None, *, by: Session | None = None, data: bytes | None = None
-    ) -> Answer:
-        """One request; `data` is a body as it is."""
-        token = self._secrets.token if by is None else self._secrets.session_token(by.id, by.launches)
-        headers = {"Authorization": f"Bearer {token}"}
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        async with (
-            ClientSession() as client,
-            client.request(method, self._url + path, json=body, data=data, headers=headers) as response,
-        ):
-            return Answer(response.status, dict(response.headers), await response.read())
-
-    async def signed(self, body: bytes, *, secret: str) -> Answer:
-        """GitHub's callback, without any token."""
-        digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        headers = {
-            "Content-Type": "application/json",
-            "X-GitHub-Event": "push",
-            "X-Hub-Signature-256": f"sha256={digest}",
-        }
-        async with (
-            ClientSession() as client,
-            client.post(self._url + "/webhooks/github", data=body, headers=headers) as response,
-        ):
-            return Answer(response.status, dict(response.headers), await response.read())
-
-    def branch(self, name: str, **files: str) -> str:
-        """A branch of a person with one commit; the base is checked out nowhere afterwards."""
-        git = self.house.git
-        git("checkout", "-q", "-b", name, "main")
-        for path, text in files.items():
-            (self.house.repository / path).write_text(text)
-        git("add", ".")
-        git("commit", "-q", "-m", f"Work on {name}")
-        git("checkout", "-q", "--detach", "main")
-        return git("rev-parse", name)
-
-    async def opened(self, name: str, **files: str) -> str:
-        """A pull request of a person, that no session owns; its route."""
-        self.branch(name, **files or {name: "one\n"})
-        made = await self.call("POST", "/prs", {"projectId": "demo", "sourceBranch": name})
-        assert made.status == 201, made.body
-        return f"/prs/{made.body['pr']['number']}"
-
-    async def worked(self, name: str = "a.txt") -> Session:
-        """A session whose branch has a commit."""
-        session = await self.house.spawn()
-        (Path(session.workspace_path) / name).write_text("one\n")
-        self.house.git("add", ".", where=session.workspace_path)
-        self.house.git("commit", "-q", "-m", f"write {name}", where=session.workspace_path)
-        return session
-
-    async def until(self, path: str, wanted: Callable[[Any], bool]) -> Any:
-        """The answer's body once `wanted` accepts it; asked again after each change."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                self.house.changed.clear()
-                body = (await self.call("GET", path)).body
-                if wanted(body):
-                    return body
-                await self.house.changed.wait()
+from ao.model.project import ProjectConfig
+from tests.api.served import UNIT, Served, refused
+from tests.engine.house import opened
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with opened(tmp_path) as house:
         yield Served(house)
-
-
-async def refused(code: str, status: int, work: Any) -> Any:
-    """The body of a refusal."""
-    answer = await work
-    assert (answer.status, answer.body.get("code")) == (status, code), answer.body
-    return answer.body
 
 
 async def test_a_persons_pull_request_is_listed_shown_and_diffed(served: Served) -> None:
@@ -290,75 +196,6 @@ async def test_checks_that_nobody_configured_cannot_be_run_again(served: Served)
     assert (await served.call("GET", f"{pull}/checks")).body["checks"] == []
 
 
-async def test_the_summary_of_a_session_says_what_is_in_the_way_and_no_words_of_others(served: Served) -> None:
-    await served.house.configure(ProjectConfig(checks=[UNIT]))
-    session = await served.worked("broken")
-    assert (await served.call("GET", f"/sessions/{session.id}/pr")).body == {"sessionId": session.id, "prs": []}
-    await served.call("POST", "/prs", {}, by=session)
-    review = {"verdict": "changes_requested", "body": "secret words", "comments": [{"path": "broken", "body": "Why?"}]}
-    await served.call("POST", "/prs/1/reviews", review)
-    told = await served.until(
-        f"/sessions/{session.id}/pr", lambda body: body["prs"][0]["ci"]["state"] == "failing"
-    )  # fmt: skip
-    (pull,) = told["prs"]
-    assert pull["ci"]["failingChecks"] == [{"name": "unit", "status": "failed", "conclusion": "failure"}]
-    assert pull["review"]["decision"] == "changes_requested"
-    assert pull["review"]["hasUnresolvedHumanComments"] is True
-    (waiting,) = pull["review"]["unresolvedBy"]
-    assert (waiting["count"], waiting["links"]) == (1, [{"file": "broken"}])
-    assert isinstance(pull["mergeability"]["reasons"], list)
-    assert any("unit" in obstacle for obstacle in pull["obstacles"])
-    text = json.dumps(told)
-    assert "secret words" not in text
-    assert "broken is here" not in text
-    assert not [key for key, value in pull.items() if key.endswith("At") and str(value).startswith("00")]
-    assert "ready" not in pull
-
-
-async def test_claims_are_refused_in_the_order_of_the_contract(served: Served) -> None:
-    session = await served.worked()
-    claim = f"/sessions/{session.id}/pr/claim"
-    await refused("INVALID_JSON", 400, served.call("POST", claim, {"number": 1}))
-    await refused("PR_REQUIRED", 400, served.call("POST", "/sessions/none/pr/claim", {"pr": " "}))
-    await refused("SESSION_NOT_FOUND", 404, served.call("POST", "/sessions/none/pr/claim", {"pr": "1"}))
-    await refused("INVALID_PR_REF", 400, served.call("POST", claim, {"pr": "http://github.com/a/b/pull/1"}))
-    elsewhere = {"pr": "https://github.com/a/b/pull/1"}
-    await refused("PR_PROJECT_MISMATCH", 422, served.call("POST", claim, elsewhere))
-    await refused("PR_NOT_FOUND", 404, served.call("POST", claim, {"pr": "#7"}))
-    pull = await served.opened("topic")
-    await served.call("POST", f"{pull}/close")
-    await refused("PR_NOT_OPEN", 409, served.call("POST", claim, {"pr": "1"}))
-    boss = (await served.call("POST", "/orchestrators", {"projectId": "demo"})).body["orchestrator"]["id"]
-    await refused("SESSION_NOT_CLAIMABLE", 422, served.call("POST", f"/sessions/{boss}/pr/claim", {"pr": "1"}))
-    await served.call("POST", f"/sessions/{session.id}/kill")
-    await refused("SESSION_TERMINATED", 409, served.call("POST", claim, {"pr": "1"}))
-
-
-async def test_a_claim_takes_over_unless_told_otherwise_and_an_agent_takes_nothing(served: Served) -> None:
-    session, other = await served.worked("a.txt"), await served.worked("b.txt")
-    await served.opened("topic")
-    claimed = await served.call("POST", f"/sessions/{session.id}/pr/claim", {"pr": "1", "allowTakeover": None})
-    assert claimed.status == 200, claimed.body
-    assert (claimed.body["sessionId"], claimed.body["branchChanged"], claimed.body["takenOverFrom"]) == (
-        session.id,
-        False,
-        [],
-    )
-    assert [pull["number"] for pull in claimed.body["prs"]] == [1]
-
-    claim = f"/sessions/{other.id}/pr/claim"
-    kept = await refused(
-        "PR_CLAIMED_BY_ACTIVE_SESSION", 409, served.call("POST", claim, {"pr": "1", "allowTakeover": False})
-    )
-    assert kept["details"] == {"ownerSessionId": session.id}
-    asked = await refused("PR_CLAIMED_BY_ACTIVE_SESSION", 409, served.call("POST", claim, {"pr": "1"}, by=other))
-    assert "orchestrator" in asked["hint"]
-    await refused("FORBIDDEN", 403, served.call("POST", claim, {"pr": "1"}, by=session))
-    taken = await served.call("POST", claim, {"pr": "ao://local/demo/pull/1"})
-    assert taken.body["takenOverFrom"] == [session.id]
-    assert (await served.call("POST", claim, {"pr": "1"}, by=other)).body["takenOverFrom"] == []
-
-
 async def test_a_number_that_two_projects_have_must_be_told_apart(served: Served) -> None:
     session = await served.worked()
     await served.call("POST", "/prs", {}, by=session)
@@ -377,48 +214,3 @@ async def test_a_number_that_two_projects_have_must_be_told_apart(served: Served
     await refused("PR_NOT_FOUND", 404, served.call("GET", "/prs/1?prUrl=ao://local/demo/pull/1", by=twin))
     closed = await served.call("POST", "/prs/1/close?projectId=demo")
     assert closed.body == {"ok": True, "prNumber": 1}
-
-
-async def test_a_session_keeps_or_follows_the_policy_of_its_project(served: Served) -> None:
-    session = await served.house.spawn()
-    policy = f"/sessions/{session.id}/merge-policy"
-    for wanted, ends, source in ((False, False, "session"), (None, True, "project"), (True, True, "session")):
-        answer = (await served.call("PATCH", policy, {"terminateOnPrMerge": wanted})).body
-        assert (answer["terminateOnPrMerge"], answer["source"]) == (ends, source)
-        shown = (await served.call("GET", f"/sessions/{session.id}")).body["session"]
-        assert shown["terminateOnPrMerge"] is ends
-    await refused("INVALID_JSON", 400, served.call("PATCH", policy, {}))
-    await refused("FORBIDDEN", 403, served.call("PATCH", policy, {"terminateOnPrMerge": None}, by=session))
-    missing = served.call("PATCH", "/sessions/none/merge-policy", {"terminateOnPrMerge": None})
-    await refused("SESSION_NOT_FOUND", 404, missing)
-
-
-HOOK = json.dumps({"repository": {"html_url": "https://github.com/acme/shop"}, "action": "opened"}).encode()
-
-
-@pytest.fixture
-def secret(served: Served, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The configured secret of webhooks."""
-    world = served.house.engine.world
-    settings = replace(world.settings, webhook_secret="a secret")
-    monkeypatch.setattr(served.house.engine.observer, "_world", replace(world, settings=settings))
-    return settings.webhook_secret
-
-
-async def test_a_webhook_is_refused_without_our_secret(served: Served) -> None:
-    await refused("WEBHOOK_REFUSED", 401, served.signed(HOOK, secret=""))
-    await refused("WEBHOOK_REFUSED", 401, served.call("POST", "/webhooks/github", data=HOOK))
-
-
-async def test_a_webhook_is_refused_for_a_signature_of_another(served: Served, secret: str) -> None:
-    await refused("WEBHOOK_REFUSED", 401, served.signed(HOOK, secret=f"{secret} "))
-    await refused("WEBHOOK_REFUSED", 401, served.call("POST", "/webhooks/github", data=HOOK))
-
-
-async def test_a_webhook_needs_no_token_and_tells_whether_we_know_the_repository(served: Served, secret: str) -> None:
-    assert (await served.signed(HOOK, secret=secret)).body == {"ok": True, "known": False}
-    assert (await served.signed(b"{}", secret=secret)).body == {"ok": True, "known": False}
-    await served.house.engine.projects.remove("demo")
-    served.house.git("remote", "add", "origin", "https://github.com/acme/shop.git")
-    await served.house.engine.projects.add(str(served.house.repository), project_id="demo")
-    assert (await served.signed(HOOK, secret=secret)).body == {"ok": True, "known": True}
