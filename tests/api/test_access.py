@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from ao.api.access import Secrets, ensure_secrets
+from ao.api.dispatch import OPEN_PATHS
 from ao.api.routes import OPERATIONS
 from ao.model.errors import AoError
 from ao.model.session import Kind
 from tests.api.house import House, opened
 
 EVERY = [(operation.method, operation.path.replace("{", "").replace("}", "")) for operation in OPERATIONS]
-GUARDED = [pair for pair in EVERY if pair[1] not in ("/healthz", "/readyz")]
+GUARDED = [pair for pair in EVERY if pair[1] not in OPEN_PATHS]
 
 
 async def _raw(house: House, text: str) -> str:

@@ -47,7 +47,8 @@ async def test_a_spawn_answers_the_living_session(house: House) -> None:
     assert (session["issueId"], session["displayName"]) == ("42", "A")
     assert session["base"]["sha"].startswith("0123")
     assert isinstance(session["base"]["age"], int)
-    assert session["isTerminated"] is session["isPinned"] is session["terminateOnPrMerge"] is False
+    assert session["isTerminated"] is session["isPinned"] is False
+    assert session["terminateOnPrMerge"] is True
     assert (session["prs"], session["mode"]) == ([], "tui")
     for moment in (session["createdAt"], session["updatedAt"], session["activity"]["lastActivityAt"]):
         assert re.fullmatch(TIME_PATTERN, moment)

@@ -16,7 +16,7 @@ from tests.contract.recording import differences, exchanges
 # name: (reason, our status, our code or None, paths at which the recorded body doesn't hold)
 Better = tuple[str, int, str | None, tuple[str, ...]]
 REFUSED: Final = "demo-0"
-_NO_PULLS: Final = "pull requests come with the next issue"
+_LOCAL: Final = "without a remote, pull requests live on the local forge"
 _SPARSE: Final = (
     "project.config.agentConfig",
     "project.config.worker.agentConfig",
@@ -30,11 +30,9 @@ _ACTIVITY: Final = ("ok", "sessionId", "state")
 COMMON: Final[dict[str, Better]] = {
     "kill unknown": ("an unknown session is 404", 404, "SESSION_NOT_FOUND", ("ok", "sessionId")),
     "rollback unknown": ("an unknown session is 404", 404, "SESSION_NOT_FOUND", ("ok", "sessionId")),
-    "claim blank": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
-    "claim bad ref": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
-    "claim without scm": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
-    "merge": ("no stubs", 404, "ROUTE_NOT_FOUND", ("error", "code", "spec")),
-    "resolve": ("no stubs", 404, "ROUTE_NOT_FOUND", ("error", "code", "spec")),
+    "claim without scm": (_LOCAL, 422, "PR_PROJECT_MISMATCH", ("error", "code")),
+    "merge": ("no stubs", 404, "PR_NOT_FOUND", ("error", "code", "spec")),
+    "resolve": ("no stubs", 404, "PR_NOT_FOUND", ("error", "code", "spec")),
 }
 HEAD: Final[dict[str, Better]] = COMMON | {
     "project added": ("empty objects are left out", 201, None, _SPARSE),
@@ -56,8 +54,8 @@ P153: Final[dict[str, Better]] = COMMON | {
     "killed session": (_SPAWNS, 200, None, ("session.harness",)),
     "activity unknown session": ("an unknown session is 404", 404, "SESSION_NOT_FOUND", _ACTIVITY),
     "send": (_SPAWNS, 200, None, ("error", "code", "requestId")),
-    "claim bad ref": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
-    "claim without scm": (_NO_PULLS, 404, "ROUTE_NOT_FOUND", ("error", "code")),
+    "claim bad ref": (_SPAWNS, 400, "INVALID_PR_REF", ("error", "code")),
+    "claim without scm": (_LOCAL, 422, "PR_PROJECT_MISMATCH", ("error", "code")),
     "restore live": (_SPAWNS, 409, "SESSION_NOT_RESTORABLE", ("code",)),
     "orchestrator": (_SPAWNS, 201, None, _ERROR),
     "orchestrators with one": (_SPAWNS, 200, None, _LIVES_LISTED),

@@ -343,16 +343,17 @@ class Observer:
                 self._look_now(key)
 
 
+class _Repository(msgspec.Struct, frozen=True):
+    html_url: str = ""
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    repository: _Repository = _Repository()
+
+
 def _repository_url(body: bytes) -> str:
     """`repository.html_url` of a webhook's payload (docs.github.com, "Webhook payload object common properties")."""
-
-    class Repository(msgspec.Struct):
-        html_url: str = ""
-
-    class Payload(msgspec.Struct):
-        repository: Repository = Repository()
-
     try:
-        return msgspec.json.decode(body, type=Payload).repository.html_url
+        return msgspec.json.decode(body, type=_Payload).repository.html_url
     except msgspec.DecodeError:
         return ""
