@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ao.agents.catalog.demo import PROGRAM
+from ao.model.session import Kind
 
 SYSTEM = "be careful"
 CLAUDE_MODES = {
@@ -233,3 +234,20 @@ async def test_a_program_outside_of_path_finds_what_lies_beside_it(machine: Any)
     launch = await machine.catalog().launch("codex", machine.context())
     assert launch.argv[0] == str(folder / "codex")
     assert launch.env["PATH"] == f"{machine.environ['PATH']}:{folder}"
+
+
+async def test_a_reviewer_may_read_and_hand_in_a_review_whatever_the_permission_mode(
+    machine: Any, native_id: str
+) -> None:
+    context = machine.context(
+        kind=Kind.REVIEWER, permissions="bypass-permissions", prompt="read", native_id=native_id, ao_bin="/my opt/ao"
+    )
+    launch = await machine.catalog().launch("claude-code", context)
+    assert list(launch.argv[1:]) == [
+        *("--session-id", native_id, "--permission-mode", "dontAsk"),
+        *("--allowedTools", "Bash(/my opt/ao review submit:*)"),
+        *("--disallowedTools", "Edit,Write,NotebookEdit,WebFetch,WebSearch"),
+        *("--settings", f"{context.folder}/settings.json", "--", "read"),
+    ]
+    assert "skipDangerousModePermissionPrompt" not in dict(launch.files)[f"{context.folder}/settings.json"]
+    assert launch.warnings == ()

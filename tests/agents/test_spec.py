@@ -10,6 +10,7 @@ import pytest
 from ao.agents.catalog import BUILT_IN
 from ao.agents.spec import check
 from ao.model.errors import AoError
+from ao.model.session import Kind
 
 AIDER = """
 name = "Aider"
@@ -107,6 +108,21 @@ async def test_what_the_project_sets_wins_over_the_agents_own_environment(machin
     assert "COLOR" not in (await machine.catalog().launch("x", machine.context(env=env))).env
 
 
+async def test_only_an_agent_with_arguments_for_it_reviews(machine: Any) -> None:
+    text = MINIMAL.replace('["{prompt}"]', '["{permissions}", "{prompt}"]')
+    reviewer = '[reviewer]\nargs = ["--only", "{ao} review submit"]\nenv = {MODE = "r"}\n'
+    add(machine, text + '[permissions.default]\nargs = ["--write"]\n' + reviewer, "x")
+    machine.program("x")
+    catalog = machine.catalog()
+    able = {name: catalog.get(name).reviews for name in catalog.ids()}
+    assert able == {"claude-code": True, "codex": False, "demo": True, "x": True}
+    read = await catalog.launch("x", machine.context(kind=Kind.REVIEWER, prompt="p"))
+    assert (read.argv[1:], read.env["MODE"]) == (("--only", "/opt/ao/bin/ao review submit", "p"), "r")
+    work = await catalog.launch("x", machine.context(prompt="p"))
+    assert work.argv[1:] == ("--write", "p")
+    assert "MODE" not in work.env
+
+
 @pytest.mark.parametrize(
     ("text", "field"),
     [
@@ -120,6 +136,8 @@ async def test_what_the_project_sets_wins_over_the_agents_own_environment(machin
         (MINIMAL + '[permissions.yolo]\nargs = ["-y"]\n', "permissions.yolo"),
         (MINIMAL + '[states]\nstop = "resting"\n', "states.stop"),
         (MINIMAL + '[[dialogs]]\nname = "d"\npatterns = ["("]\n', "dialogs.d"),
+        (MINIMAL + '[reviewer]\nargs = ["{nobody}"]\n', "reviewer"),
+        (MINIMAL + "[reviewer]\n", "reviewer"),
         (MINIMAL + '[auth]\nauthorized = "["\n', "auth.authorized"),
         ('id = "y"\n' + MINIMAL, "id"),
     ],

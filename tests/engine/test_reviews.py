@@ -178,6 +178,7 @@ async def test_a_review_asks_for_changes_the_worker_is_told_and_the_next_one_app
     approved = await until_run(house, again.runs[0].id, RunStatus.DELIVERED)
     assert (approved.verdict, approved.round, approved.target_sha) == ("approved", 2, head)
     assert [one.state for one in house.engine.reviews.states(worker.id)] == ["up_to_date"]
+    assert pulls.get(house.engine.world.db.read, url_of(target)).review == "approved"  # type: ignore[union-attr]
     await ended(house, approved)
     assert (await house.engine.reviews.trigger(worker.id)).created is False
 

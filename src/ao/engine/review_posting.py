@@ -103,7 +103,7 @@ class Posting:
             body=posted_body(run, forge, inline=True),
             comments=comments,
             commit_sha=run.target_sha,
-            session=run.reviewer_id,
+            session=self._voice(run),
         )
         try:
             return await self._actions.review(target, post)
@@ -114,6 +114,13 @@ class Posting:
         return await self._actions.review(
             target, replace(post, body=posted_body(run, forge, inline=False), comments=())
         )
+
+    def _voice(self, run: ReviewRun) -> str:
+        """The session in whose name it is posted: that of the pull request's first reviewer. For a forge the newest
+        verdict of each reviewer counts, so one that asked for changes would stand for ever beside its successor's."""
+        runs = reversed(reviews.of_pull(self._world.db.read, run.pull_url))
+        delivered = (old.reviewer_id for old in runs if old.status is RunStatus.DELIVERED and old.reviewer_id)
+        return next(delivered, run.reviewer_id)
 
     async def _delivered(self, run: ReviewRun, review_id: str) -> None:
         now = self._world.now()
