@@ -77,7 +77,7 @@ def _states(call: Call[Any, NoQuery]) -> list[wire.PullReviewState]:
 
 def _state(each: PullReviews) -> wire.PullReviewState:
     return wire.PullReviewState(
-        pr_url=each.pull.html_url or each.pull.url,
+        pr_url=each.pull.url,
         pr_number=each.pull.number,
         title=each.pull.title,
         target_sha=each.pull.head_sha,

@@ -44,7 +44,16 @@ CLAUDE_CODE: Final = AgentSpec(
     ),
     resume=True,
     pins_native_id=True,
-    prompt=Prompt(ready=("bypass permissions on", "manual mode on", "accept edits on", "auto mode on", "plan mode on")),
+    prompt=Prompt(
+        ready=(
+            "bypass permissions on",
+            "manual mode on",
+            "accept edits on",
+            "auto mode on",
+            "plan mode on",
+            "don't ask on",
+        )
+    ),
     system=System(text=("--append-system-prompt", "{system}"), file=("--append-system-prompt-file", "{system_file}")),
     permissions={
         "default": Permission(args=("--permission-mode", "default")),
