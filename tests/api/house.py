@@ -31,6 +31,7 @@ from ao.feed import Feed
 from ao.host import LocalHost
 from ao.model.change import Change
 from ao.model.errors import AoError
+from ao.model.pull import LOCAL
 from ao.model.session import Kind, Session
 from ao.ports import (
     BranchPlan,
@@ -49,6 +50,7 @@ from ao.ports import (
 )
 from ao.store.database import Database
 from ao.workspaces import Trees
+from tests.api.forge_double import EmptyForge
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -290,7 +292,7 @@ async def opened(path: Path, environ: Mapping[str, str] | None = None) -> AsyncI
     feed = Feed(head=db.revision)
     secrets = ensure_secrets(config.data_dir)
     world = _world(config, given, db, start, secrets)
-    engine = Engine(world, Forges({}, given), Channels(world, (), AppriseSender(given)))
+    engine = Engine(world, Forges({LOCAL: EmptyForge()}, given), Channels(world, (), AppriseSender(given)))
     sinks += [feed.publish, engine.committed]
     house: House | None = None
 

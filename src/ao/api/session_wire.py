@@ -197,13 +197,6 @@ class CleanupAnswer(Output, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-class PullsAnswer(Output, frozen=True, kw_only=True):
-    """The pull requests of a session."""
-
-    session_id: str
-    prs: list[PullView]
-
-
 class AttachAnswer(Output, frozen=True, kw_only=True):
     """Commands that open the session's terminal on the daemon's machine."""
 

@@ -78,10 +78,9 @@ async def _spawn(call: Call[inputs.SpawnInput, SpawnQuery]) -> Reply:
 
 
 def _kind(text: str) -> Kind:
-    try:
-        return Kind(text or Kind.WORKER)
-    except ValueError:
-        raise AoError("INVALID_KIND", f"unknown kind {text!r}", hint="worker or orchestrator") from None
+    if text not in ("", Kind.WORKER, Kind.ORCHESTRATOR):  # a reviewer comes to be by a review
+        raise AoError("INVALID_KIND", f"unknown kind {text!r}", hint="worker or orchestrator")
+    return Kind(text or Kind.WORKER)
 
 
 def _view(call: Call[inputs.SpawnInput, SpawnQuery] | _Plain, session_id: str) -> session_wire.Session:
@@ -109,10 +108,6 @@ async def _phase_left(call: Call[inputs.NoBody, PhaseQuery], phase: str) -> None
 async def _rename(call: Call[inputs.RenameInput, inputs.NoQuery]) -> session_wire.RenameAnswer:
     session = await call.engine.sessions.rename(call.session_id, call.body.display_name)
     return session_wire.RenameAnswer(ok=True, session_id=session.id, display_name=session.display_name)
-
-
-def _pulls(call: _Plain) -> session_wire.PullsAnswer:
-    return session_wire.PullsAnswer(session_id=call.engine.sessions.get(call.session_id).id, prs=[])
 
 
 async def _kill(call: Call[inputs.NoBody, KillQuery]) -> session_wire.KillAnswer:
@@ -252,17 +247,6 @@ OPERATIONS = (
         tag="sessions",
         scope=Scope.USER,
         errors=("DISPLAY_NAME_REQUIRED", "DISPLAY_NAME_TOO_LONG", "SESSION_NOT_FOUND"),
-    ),
-    Operation(
-        id="listSessionPRs",
-        method="GET",
-        path=f"{_ONE}/pr",
-        handler=_pulls,
-        answers={200: session_wire.PullsAnswer},
-        summary="The pull requests of a session",
-        tag="sessions",
-        scope=Scope.OWN,
-        errors=("SESSION_NOT_FOUND",),
     ),
     Operation(
         id="killSession",

@@ -55,6 +55,7 @@ class Engine:
         self.reviews = Reviews(world, self.sessions, self.pulls, actions=self.pull_actions, messaging=self.messaging)
         self.reviews.report_gave_up_to(self.nudging.reviewed_enough)
         self.pulls.report_to(self.reviews.pull_changed)
+        self.lifecycle.report_to(self.reviews.heard)
         self._recovery = Recovery(
             world,
             locks,

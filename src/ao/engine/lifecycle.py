@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from ao.engine.messaging import Messaging
@@ -17,11 +19,16 @@ class Lifecycle:
     forget in memory: tools in flight, newest sequence."""
 
     def __init__(self, world: World, watches: Watches, messaging: Messaging) -> None:
+        self._heard: Callable[[str], None] | None = None
         self._world = world
         self._watches = watches
         self._messaging = messaging
         self._flights: dict[str, Flight] = {}
         self._newest: dict[str, tuple[str, int]] = {}
+
+    def report_to(self, sink: Callable[[str], None]) -> None:
+        """Call `sink` with each session whose agent gives a sign of life; set while wiring."""
+        self._heard = sink
 
     async def apply(self, session_id: str, signal: Signal) -> Session | None:
         """Apply a signal. Returns the session when a fact changed. Raises `SESSION_NOT_FOUND`."""
@@ -37,6 +44,8 @@ class Lifecycle:
             )
         if signal.event != "process-exited":
             self._watches.heard(session_id)
+            if self._heard is not None:
+                self._heard(session_id)
         if signal.submitted:
             await self._messaging.confirmed(session_id)
         return changed

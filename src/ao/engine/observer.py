@@ -26,7 +26,7 @@ from ao.model import cadence
 from ao.model.change import Change
 from ao.model.errors import AoError
 from ao.model.project import Project
-from ao.model.pull import LOCAL, Pull, PullRef, Repo
+from ao.model.pull import GITHUB, LOCAL, Pull, PullRef, Repo
 from ao.ports.forge import Sighting, Watched
 from ao.store import projects, pulls
 
@@ -84,7 +84,8 @@ class Observer:
         self._limited = sink
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for ever. Whether GitHub could be asked is found out first, so that the log says so at the start."""
+        await self._may_ask(Repo(forge=GITHUB, host="github.com", path=""))
         while True:
             self._news.clear()
             try:
