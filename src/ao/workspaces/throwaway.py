@@ -120,10 +120,14 @@ class ThrowAways:
         used = {posixpath.join(top, posixpath.relpath(path, self._root)) for path in self._used for top in (root, path)}
         for common in commons:
             async with self._locks.hold(common):
-                for folder, path in (await self._recorded(common)).items():
-                    if (_is_in(path, root) or _is_in(path, self._root)) and path not in used:
-                        await self._host.remove_tree(folder)
+                await self._drop_records(common, (root, self._root), used)
         return sorted(removed)
+
+    async def _drop_records(self, common: str, roots: tuple[str, str], used: set[str]) -> None:
+        """Remove what git has on record of unused worktrees below one of the roots."""
+        for folder, path in (await self._recorded(common)).items():
+            if path not in used and any(_is_in(path, root) for root in roots):
+                await self._host.remove_tree(folder)
 
     async def _records(self, common: str, paths: set[str]) -> list[str]:
         return [folder for folder, path in (await self._recorded(common)).items() if path in paths]
