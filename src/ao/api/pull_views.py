@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from ao.api import pull_wire as wire
 from ao.api.views import moment
 from ao.engine.pull_requests import PullEntry
@@ -123,21 +121,9 @@ def remark(review: Review) -> wire.PullRemark:
 
 
 def _picture(entry: PullEntry) -> Picture:
-    """What is known of an entry that is shown whole. Where nobody owns it, the forge's facts stand in for the row."""
-    picture, facts = entry.picture, entry.facts
-    assert picture is not None
-    if entry.pull is not None:
-        return picture
-    pull = msgspec.structs.replace(
-        picture.pull,
-        state=facts.state,
-        ci=facts.ci,
-        review=facts.review,
-        mergeability=facts.mergeability,
-        reasons=msgspec.json.encode(facts.reasons).decode(),
-        head_sha=facts.head_sha,
-    )
-    return msgspec.structs.replace(picture, pull=pull)
+    """What is known of an entry that is shown whole."""
+    assert entry.picture is not None
+    return entry.picture
 
 
 def _summed_up(entry: PullEntry, ledger: Sequence[LedgerEntry]) -> dict[str, Any]:

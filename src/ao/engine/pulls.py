@@ -221,20 +221,25 @@ def _entry(pull: Pull, picture: Picture | None = None) -> PullEntry:
 
 def _seen(seen: Observation, target: Target) -> PullEntry:
     """One that nobody owns, as the forge shows it."""
-    facts, now = seen.facts, seen.facts.changed_at
-    pull = Pull(
-        url=facts.url,
-        session_id="",
-        project_id=target.project.id,
-        number=facts.number,
-        forge=target.ref.repo.forge,
-        host=target.ref.repo.host,
-        repo=target.ref.repo.path,
-        created_at=now,
-        updated_at=now,
+    facts, repo = seen.facts, target.ref.repo
+    shared = {name: getattr(facts, name) for name in Facts.__struct_fields__ if name in Pull.__struct_fields__}
+    row = Pull(
+        **shared
+        | {
+            "session_id": "",
+            "project_id": target.project.id,
+            "forge": repo.forge,
+            "host": repo.host,
+            "repo": repo.path,
+            "reasons": msgspec.json.encode(facts.reasons).decode(),
+            "provider_created_at": facts.created_at,
+            "provider_changed_at": facts.changed_at,
+            "unresolved": unresolved_threads(seen.threads or ()),
+            "updated_at": facts.changed_at,
+        }
     )
     picture = Picture(
-        pull=pull,
+        pull=row,
         checks=seen.checks or (),
         threads=seen.threads or (),
         comments=seen.comments or (),
