@@ -14,7 +14,7 @@ from ao.model import pull_reference
 from ao.model.errors import AoError
 from ao.model.nudge import LedgerEntry
 from ao.model.project import Project
-from ao.model.pull import LOCAL, Facts, Observation, Picture, Pull, PullRef
+from ao.model.pull import LOCAL, Facts, Observation, Picture, Pull, PullRef, unresolved_threads
 from ao.model.session import Kind, Session
 from ao.ports.forge import Forge
 from ao.store import nudges, projects, pulls
