@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -178,9 +178,12 @@ def _forges(world: World, news: Callable[[str], None]) -> Forges:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[House]:
-    """A house with a registered project `demo`; all of it ends with the block."""
-    environ = _environment(path)
+async def opened(
+    path: Path, *, variables: Mapping[str, str] | None = None, prepare: Callable[[House], None] = lambda _: None
+) -> AsyncIterator[House]:
+    """A house with a registered project `demo`; all of it ends with the block. `prepare` may change its repository
+    before that is registered."""
+    environ = _environment(path) | dict(variables or {})
     config = load(environ)
     sinks: list[Callable[[list[Change]], None]] = []
 
@@ -200,6 +203,7 @@ async def opened(path: Path) -> AsyncIterator[House]:
     paths.write_run_file(config.run_file, paths.RunFile(os.getpid(), await server.bind(), "2026-01-01T00:00:00Z"))
     await server.serve()
     _make_repository(house)
+    prepare(house)
     try:
         await house.engine.projects.add(str(house.repository), project_id="demo")
         tasks.start(house.engine.observe())
