@@ -102,6 +102,8 @@ class Typed:
     def __init__(self, fate: Fate) -> None:
         self.fate = fate
         self.texts: list[str] = []
+        self.typed: int | None = None
+        """When a person last typed there, if one is attached."""
         self.told = asyncio.Event()
         self.confirm: Callable[[], None] = lambda: None
 
@@ -119,8 +121,8 @@ class Typed:
         return sent
 
     async def typed_at(self, terminal: Terminal) -> int | None:
-        """Nobody types."""
-        return None
+        """When a person last typed."""
+        return self.typed
 
     async def capture(self, terminal: Terminal, *, lines: int) -> str:
         """No dialog."""
@@ -217,9 +219,9 @@ class Life:
         return not pulls.undecided(self.db.read) and not any(row.state in moving for row in self.messages())
 
 
-def seed(conn: Connection) -> None:
+def seed(conn: Connection, rule: NudgeRule = ALWAYS) -> None:
     """A project, a living session and its pull request, of which nothing was seen yet."""
-    config = ProjectConfig(nudges=NudgeRules(ci=ALWAYS, review=ALWAYS, conflict=ALWAYS))
+    config = ProjectConfig(nudges=NudgeRules(ci=rule, review=rule, conflict=rule))
     row = Project(
         id="shop", path="/nowhere", repo="https://github.com/acme/shop", config=encoded(config), registered_at=1,
         updated_at=1,
@@ -234,8 +236,8 @@ def seed(conn: Connection) -> None:
     pulls.record(conn, ("shop-1", "shop"), PullRef(repo=REPO, number=1), Observation(facts=facts), now=1)
 
 
-def remark(token: str) -> Thread:
-    """A conversation that a maintainer opens with one word."""
-    author = Author(login="ann", association="owner")
+def remark(token: str, *, association: str = "owner") -> Thread:
+    """A conversation that somebody opens with one word, a maintainer unless said otherwise."""
+    author = Author(login="ann", association=association)
     comment = Comment(comment_id=f"c-{token}", thread_id=f"t-{token}", author=author, body=token, path="a.py", line=1)
     return Thread(thread_id=f"t-{token}", path="a.py", line=1, comments=(comment,))
