@@ -84,8 +84,8 @@ class Observer:
         self._limited = sink
 
     async def run(self) -> None:
-        """Look for ever. Whether GitHub could be asked is found out first, so that the log says so at the start."""
-        await self._may_ask(Repo(forge=GITHUB, host="github.com", path=""))
+        """Look for ever. Whether GitHub could be asked is found out beside it, so that the log says so at the start."""
+        self._world.start(self._may_ask(Repo(forge=GITHUB, host="github.com", path="")))
         while True:
             self._news.clear()
             try:
