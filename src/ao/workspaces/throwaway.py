@@ -62,6 +62,8 @@ class ThrowAways:
         if posixpath.normpath(path) != path or not path.isprintable() or any(part[:1] in (".", "-") for part in parts):
             raise _unsafe(path, f"throw-away worktrees lie in {self._root}")
         folder, name = posixpath.split(path)
+        await self._host.make_dir(self._root)
+        await self._look(self._root)  # before anything is made in it: it may be a link
         await self._host.make_dir(folder)
         root, real = await self._look(folder)
         if real != posixpath.normpath(posixpath.join(root, posixpath.relpath(folder, self._root))):
