@@ -59,11 +59,15 @@ class Street:
             while not wanted():
                 self.house.changed.clear()
                 self.house.engine.observer.wake("github:github.com/octo/widgets")
-                try:
-                    async with asyncio.timeout(0.5):
-                        await self.house.changed.wait()
-                except TimeoutError:
-                    continue
+                await self._some_change()
+
+    async def _some_change(self) -> None:
+        """Return at the next commit, or after half a second: what happens on GitHub commits nothing here."""
+        try:
+            async with asyncio.timeout(0.5):
+                await self.house.changed.wait()
+        except TimeoutError:
+            return
 
     def row(self, session: Session) -> Row | None:
         """The session's pull request."""
