@@ -121,3 +121,25 @@ async def test_a_session_ends_when_its_pull_request_is_merged_and_nothing_is_lef
     ended = await house.until(session.id, lambda row: row.phase is Phase.ENDED)
     assert not Path(session.workspace_path).exists()
     assert ended.failure_code == ""
+
+
+async def test_a_session_with_work_beyond_its_merge_stays(house: House) -> None:
+    session = await house.spawn("write a.txt")
+    await house.at_rest(session.id)
+    commit(house, session, "fine", "one\n")
+    target = await open_pull(house, session)
+    assert target.pull is not None
+    await until_pull(house, target.pull.url, lambda row: row.mergeability == "mergeable")
+    house.git("checkout", "-q", "-b", f"ao/{session.id}/more", where=session.workspace_path)
+    commit(house, session, "more", "two\n")
+    house.git("checkout", "-q", "--detach")
+    await house.engine.pull_actions.merge(target)
+    await until_pull(house, target.pull.url, lambda row: row.state == "merged")
+    house.engine.completion.resume()
+    assert not await house.engine.completion._is_done(house.engine.sessions.get(session.id))
+    assert house.engine.sessions.get(session.id).phase is Phase.LIVE
+
+    house.git("checkout", "-q", f"ao/{session.id}/root", where=session.workspace_path)
+    house.git("branch", "-q", "-D", f"ao/{session.id}/more", where=session.workspace_path)
+    (Path(session.workspace_path) / "unsaved").write_text("three\n")
+    assert not await house.engine.completion._is_done(house.engine.sessions.get(session.id))

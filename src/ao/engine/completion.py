@@ -88,11 +88,15 @@ class Completion:
         return await self._nothing_new(session, merged)
 
     async def _nothing_new(self, session: Session, merged: list[Pull]) -> bool:
-        """Whether its branch ends at what was merged and nothing uncommitted lies beside it."""
-        tip = await self._world.trees.commit(session.repo_path, f"refs/heads/{session.branch}")
-        if tip is not None and tip not in {pull.head_sha for pull in merged}:
-            return False
-        state = await self._world.workspaces.examine(checkout_of(session))
+        """Whether all its branches end at what was merged, or where it began, and nothing uncommitted lies beside."""
+        checkout = checkout_of(session)
+        settled = {pull.head_sha for pull in merged} | {session.base_sha}
+        for branch in (await self._world.trees.history(checkout)).branches:
+            tip = await self._world.trees.commit(session.repo_path, f"refs/heads/{branch}")
+            if tip is not None and tip not in settled:
+                log.info("session stays after its merge", extra={"session": session.id, "cause": f"{branch} goes on"})
+                return False
+        state = await self._world.workspaces.examine(checkout)
         if state.problem:
             log.info("session stays after its merge", extra={"session": session.id, "cause": state.problem})
         return not state.problem
