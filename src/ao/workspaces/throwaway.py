@@ -1,7 +1,7 @@
 """Worktrees that live for one block of code: made below a managed root of their own, removed whatever lies in them.
 
-The root is the only place where anything is removed, and only what lies directly in it or is recorded by git as lying
-below it. It must be a real folder, and so must what leads from it to a worktree; a link could lead anywhere.
+The root is the only place where anything is removed: what lies in it, and git's records of worktrees in it. It must be
+a real folder; a link could lead anywhere.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ MARK: Final = "AO_THROW_AWAY"
 """A variable, with the root as its value, of the gits that make these worktrees: a killed daemon leaves them behind."""
 # A check looks at the commit, not at what hooks for people's worktrees make of it.
 _NO_HOOKS: Final = ("-c", "core.hooksPath=/dev/null")
-# Arguments: root, folder in which the worktree is to lie. Their real paths are printed, or why not.
+# Argument: the root. Its real path is printed, or why it can't be used.
 _LOOK: Final = """
-if [ -h "$1" ]; then echo link; exit 1; fi
-cd -P -- "$1" && pwd -P && cd -P -- "$2" && pwd -P
+if [ -h "$1" ]; then echo it is a link; exit 1; fi
+cd -P -- "$1" && pwd -P
 """
 
 
 class ThrowAways:
-    """The worktrees below `root`."""
+    """The worktrees in `root`."""
 
     def __init__(self, git: Git, root: str, locks: RepositoryLocks) -> None:
         self._git = git
@@ -57,28 +57,22 @@ class ThrowAways:
                 self._used.discard(path)
 
     async def _place(self, path: str) -> str:
-        """The real path of a place below the root where nothing is yet."""
-        parts = posixpath.relpath(path, self._root).split("/") if posixpath.isabs(path) else ["."]
-        if posixpath.normpath(path) != path or not path.isprintable() or any(part[:1] in (".", "-") for part in parts):
-            raise _unsafe(path, f"throw-away worktrees lie in {self._root}")
+        """The real path of a place directly in the root where nothing is yet."""
         folder, name = posixpath.split(path)
+        if folder != self._root or not name.isprintable() or name[:1] in ("", ".", "-"):
+            raise _unsafe(path, f"throw-away worktrees lie in {self._root}")
         await self._host.make_dir(self._root)
-        await self._look(self._root)  # before anything is made in it: it may be a link
-        await self._host.make_dir(folder)
-        root, real = await self._look(folder)
-        if real != posixpath.normpath(posixpath.join(root, posixpath.relpath(folder, self._root))):
-            raise _unsafe(path, f"its folder is really {real}")
+        real = await self._real_root()
         if self._host.stamp([path]) != (None,) or path in self._used:
             raise AoError("WORKSPACE_OCCUPIED", f"{path} exists already", details={"path": path})
         return posixpath.join(real, name)
 
-    async def _look(self, folder: str) -> tuple[str, str]:
-        """The real paths of the root and of a folder in it."""
-        done = await self._host.run(["sh", "-c", _LOOK, "sh", self._root, folder])
-        lines = done.out.split("\n")
-        if done.code != 0 or len(lines) < 2:
-            raise _unsafe(folder, "the way there is a link" if lines[0] == "link" else done.err.strip())
-        return lines[0], lines[1]
+    async def _real_root(self) -> str:
+        """The real path of the root, as git records it. Raises `WORKSPACE_FAILED` when the root is a link."""
+        done = await self._host.run(["sh", "-c", _LOOK, "sh", self._root])
+        if done.code != 0:
+            raise _unsafe(self._root, done.out.strip() or done.err.strip())
+        return done.out.removesuffix("\n")
 
     async def _add(self, common: str, repo: str, commit: str, path: str) -> None:
         args = (*PARALLEL, *_NO_HOOKS, "worktree", "add", "--quiet", "--detach", path, commit)
@@ -107,28 +101,27 @@ class ThrowAways:
             _log.warning("throw_away_worktree_left path=%s reason=%s", path, exc)
 
     async def sweep(self, commons: Sequence[str]) -> list[str]:
-        """Remove what no block of this process uses: folders in the root, records of worktrees below it. The paths."""
+        """Remove what no block of this process uses: what lies in the root, records of worktrees in it. The paths."""
         await self._host.kill(None, self._mark, grace_s=0)
         try:
-            root, _ = await self._look(self._root)
+            root = await self._real_root()
         except AoError as exc:
             if self._host.stamp([self._root]) != (None,):
                 _log.warning("throw_away_root_left path=%s reason=%s", self._root, exc.message)
             return []
-        removed = {posixpath.join(self._root, name) for name in await self._host.list_dir(self._root)}
-        removed = {path for path in removed if not any(_is_in(used, path) for used in self._used)}
-        for path in sorted(removed):
-            await self._host.remove_tree(path)
-        used = {posixpath.join(top, posixpath.relpath(path, self._root)) for path in self._used for top in (root, path)}
+        used = {posixpath.basename(path) for path in self._used}
+        left = [name for name in await self._host.list_dir(self._root) if name not in used]
+        for name in left:
+            await self._host.remove_tree(posixpath.join(self._root, name))
         for common in commons:
             async with self._locks.hold(common):
                 await self._drop_records(common, (root, self._root), used)
-        return sorted(removed)
+        return [posixpath.join(self._root, name) for name in left]
 
     async def _drop_records(self, common: str, roots: tuple[str, str], used: set[str]) -> None:
-        """Remove what git has on record of unused worktrees below one of the roots."""
+        """Remove what git has on record of worktrees in one of the roots, but for those with a used name."""
         for folder, path in (await self._recorded(common)).items():
-            if path not in used and any(_is_in(path, root) for root in roots):
+            if posixpath.dirname(path) in roots and posixpath.basename(path) not in used:
                 await self._host.remove_tree(folder)
 
     async def _records(self, common: str, paths: set[str]) -> list[str]:
@@ -145,10 +138,6 @@ class ThrowAways:
             if target:
                 found[folder] = posixpath.dirname(posixpath.normpath(posixpath.join(folder, target)))
         return found
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
 
 
 def _unsafe(path: str, reason: str) -> AoError:
