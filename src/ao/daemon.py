@@ -41,7 +41,7 @@ from ao.runtimes import Tmux
 from ao.store import changes, local_pulls, notifications, sessions
 from ao.store.database import Connection, Database
 from ao.store.local_pulls import LocalPulls
-from ao.workspaces import Trees, Worktrees
+from ao.workspaces import RepositoryLocks, Trees, Worktrees
 
 KEEP_MS: Final = 7 * 24 * 3_600_000
 KEEP_ROWS: Final = 100_000
@@ -133,11 +133,12 @@ class Daemon:
             run_file=config.run_file,
             webhook_secret=config.webhook_secret,
         )
+        locks = RepositoryLocks()
         return World(
             db=db,
             host=host,
-            workspaces=Worktrees(host, settings.worktrees),
-            trees=Trees(host, os.path.join(config.data_dir, "checks")),
+            workspaces=Worktrees(host, settings.worktrees, locks=locks),
+            trees=Trees(host, os.path.join(config.data_dir, "checks"), locks=locks),
             runtime=runtime,
             agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=self._environ),
             settings=settings,

@@ -36,7 +36,7 @@ from ao.model.session import Activity, Session
 from ao.runtimes import Tmux
 from ao.store.database import Database
 from ao.store.local_pulls import LocalPulls
-from ao.workspaces import Trees, Worktrees
+from ao.workspaces import RepositoryLocks, Trees, Worktrees
 
 PATIENCE_S = 30.0
 
@@ -144,11 +144,12 @@ def _world(config: Config, environ: dict[str, str], db: Database, tasks: _Tasks,
         run_file=config.run_file,
         default_agent="demo",
     )
+    locks = RepositoryLocks()
     return World(
         db=db,
         host=host,
-        workspaces=Worktrees(host, settings.worktrees),
-        trees=Trees(host, os.path.join(config.data_dir, "checks")),
+        workspaces=Worktrees(host, settings.worktrees, locks=locks),
+        trees=Trees(host, os.path.join(config.data_dir, "checks"), locks=locks),
         runtime=Tmux(host, data_dir=config.data_dir),
         agents=Catalog(host, data_dir=config.data_dir, user_dir=config.agents_dir, environ=environ),
         settings=settings,

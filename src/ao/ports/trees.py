@@ -84,7 +84,7 @@ class Trees(Protocol):
 
     def checked_out(self, repo_path: str, commit: str, path: str) -> AbstractAsyncContextManager[None]:
         """A detached worktree of `commit` at `path` for the length of the block; forcibly removed after it, whatever
-        was written there. `path` must be below the managed root of throw-away worktrees."""
+        was written there. `path` must lie directly in the managed root of throw-away worktrees."""
 
     async def sweep(self, repo_paths: Sequence[str]) -> list[str]:
         """Remove the throw-away worktrees that a killed daemon left; their paths."""
