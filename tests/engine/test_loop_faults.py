@@ -20,6 +20,7 @@ from tests.engine.mortal import Facing, Fate, Life, Typed, remark, seed
 from tests.engine.watching import watching
 
 PATIENCE_S = 20.0
+NOW_AND_THEN_S = 0.05
 KEY = "github:github.com/acme/shop"
 
 
@@ -57,11 +58,12 @@ class Stage:
         )
 
     async def until(self, wanted: Callable[[], bool]) -> None:
-        """Wait for it, looking after each commit and each text."""
+        """Wait for it, looking after each change and each text; an acknowledgement alone is neither, so also now and
+        then."""
         async with asyncio.timeout(PATIENCE_S):
             while not wanted():
                 waits = [asyncio.ensure_future(event.wait()) for event in (self.life.changed, self.terminal.told)]
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waits, timeout=NOW_AND_THEN_S, return_when=asyncio.FIRST_COMPLETED)
                 for wait in waits:
                     wait.cancel()
                 self.life.changed.clear()

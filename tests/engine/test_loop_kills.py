@@ -17,6 +17,8 @@ KILLS = 50
 EFFECTS = 12
 """More than one event has; a death beyond the last effect doesn't come, and isn't counted."""
 PATIENCE_S = 20.0
+NOW_AND_THEN_S = 0.05
+"""An acknowledgement alone is no change that would wake."""
 
 
 def happen(forge: Facing, number: int, chance: random.Random) -> str:
@@ -43,7 +45,7 @@ async def until_told(life: Life, terminal: Typed, fate: Fate, token: str) -> boo
             if any(token in text for text in terminal.texts) and life.is_settled():
                 return True
             waits = [asyncio.ensure_future(event.wait()) for event in (life.changed, terminal.told, fate.died)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=NOW_AND_THEN_S, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
             life.changed.clear()
