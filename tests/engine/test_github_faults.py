@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ao.forges.github import transport
 from ao.model.pull import Pull
 from ao.store import pulls
 from tests.engine.watching import LONG_MS, Watching, watching
@@ -88,4 +89,17 @@ async def test_a_token_that_is_refused_is_asked_for_again(tmp_path: Path) -> Non
         assert row(watched, 1).ci == "passing"
         watched.github.token = good
         await watched.through(3 * LONG_MS)
+        assert row(watched, 1).ci == "failing"
+
+
+async def test_a_forge_that_never_answers_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
+    async with watching(tmp_path, 2) as watched:
+        await watched.cycle()
+        watched.github.state.set_check(watched.pulls[1], "unit", "failure", log="error: no")
+        watched.github.fail("hang", times=None)
+        assert (await watched.whole_cycle()).seconds < 10
+        assert row(watched, 1).ci == "passing"
+        watched.github.mend()
+        await watched.through(LONG_MS)
         assert row(watched, 1).ci == "failing"
