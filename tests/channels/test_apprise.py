@@ -70,7 +70,6 @@ class Hook:
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     """A web hook on loopback."""
-    pytest.importorskip("apprise", reason="the optional library is not installed")
     made = Hook()
     yield made
     made.close()
