@@ -33,7 +33,7 @@ from ao.feed import Feed
 from ao.forges.github import GitHub
 from ao.forges.local import LocalForge, LocalParts
 from ao.host import LocalHost
-from ao.log import configure, first_time
+from ao.log import conceal, configure, first_time
 from ao.model.change import Change
 from ao.model.errors import AoError
 from ao.ports import Host
@@ -76,6 +76,7 @@ class Daemon:
     async def run(self) -> None:
         """Serve until `stop`. Raises AoError when it can't start; then nothing is left behind."""
         config = self._config
+        conceal(config.webhook_secret)
         async with AsyncExitStack() as stack:
             stack.callback(os.close, lock_data_dir(config.data_dir))
             stack.callback(os.close, lock_run_file(config.run_file))

@@ -29,6 +29,9 @@ _TAGS: Final = {
     "control": "the daemon itself",
     "projects": "registered repositories",
     "sessions": "agents at work",
+    "pulls": "pull requests, and callbacks of forges",
+    "reviews": "reviews of pull requests by agents",
+    "notifications": "what a person should know, and the channels it goes out by",
     "agents": "coding agents on this machine",
     "events": "what changed",
 }
