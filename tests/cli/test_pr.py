@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ao.cli.errors import UsageError
-from ao.cli.pr import path_of
+from ao.cli.pr import _said, path_of
 from ao.cli.pr_actions import line_comment
 from tests.cli.test_real_daemon import GIT, real, repository
 
@@ -133,3 +133,7 @@ def test_what_a_person_writes_is_checked_before_it_is_sent() -> None:
             line_comment(wrong)
     assert path_of("#7", "/diff") == "/prs/7/diff"
     assert path_of("https://github.com/a/b/pull/7") == "/prs/7"
+
+
+def test_marks_of_the_daemon_in_a_text_are_not_shown() -> None:
+    assert _said("review by shop-2", "No.\n\n<!-- ao:review=rev_1 -->") == ["review by shop-2", "  No."]

@@ -23,6 +23,8 @@ PROJECT = Option(
 JSON = Option("--json", "print JSON")
 LOOK_EVERY_S = 2.0
 """Between two looks of `--watch`."""
+_MARK = "<!-- ao:"
+"""How the daemon's own marks in a text begin; they are not for reading."""
 _UNDER_WAY = ("queued", "in_progress")
 
 
@@ -127,7 +129,8 @@ def _who(remark: dict[str, Any]) -> str:
 
 
 def _said(head: str, body: str) -> list[str]:
-    return [output.clean(head), *(f"  {output.clean(line)}" for line in body.splitlines())]
+    lines = [line for line in body.rstrip().splitlines() if not line.startswith(_MARK)]
+    return [output.clean(head), *(f"  {output.clean(line)}".rstrip() for line in "\n".join(lines).strip().splitlines())]
 
 
 def _outcome(check: dict[str, Any]) -> str:
