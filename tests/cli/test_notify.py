@@ -45,14 +45,21 @@ def test_the_list_shows_what_is_unread_and_how_to_mark_it(ao: Any, daemon: Any) 
 
 @pytest.mark.parametrize(
     ("words", "status", "empty"),
-    [((), "unread", "(nothing unread)"), (("--all",), "all", "(no notifications)"),
-     (("--unresolved",), "unresolved", "(nothing is open)")],
+    [((), "unread", "(no unread notifications; --all shows all)"), (("--all",), "all", "(no notifications)"),
+     (("--unresolved",), "unresolved", "(no unresolved notifications)")],
 )  # fmt: skip
 def test_an_empty_list_says_so(ao: Any, daemon: Any, words: tuple[str, ...], status: str, empty: str) -> None:
     daemon.script["GET /notifications"] = page()
     ran = ao("notify", "ls", *words, "--project", "shop")
     assert (ran.code, ran.out) == (0, f"{empty}\n")
     assert daemon.requests[0].query == {"status": status, "limit": "100", "projectId": "shop"}
+
+
+def test_a_failure_names_its_channel_once(ao: Any, daemon: Any) -> None:
+    failed = {"channel": "team", "ok": False, "failure": "channel 'team': can't read the file", "hint": ""}
+    daemon.script["POST /channels/test"] = (200, {"results": [failed]})
+    ran = ao("notify", "test", "team")
+    assert (ran.code, ran.out) == (1, "team: can't read the file\n")
 
 
 def test_a_hostile_title_stays_on_its_line(ao: Any, daemon: Any) -> None:

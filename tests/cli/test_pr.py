@@ -63,7 +63,7 @@ def test_a_pull_request_is_opened_reviewed_and_merged_from_the_command_line(shop
 
     [thread] = shop("pr", "view", "1", "--json").json["pr"]["threads"]
     assert shop("pr", "reply", "1", "--thread", thread["id"], "Two", "it", "is").code == 0
-    assert shop("pr", "resolve", "1", "--thread", thread["id"]).out == "resolved 1 thread of 1\n"
+    assert shop("pr", "resolve", "1", "--thread", thread["id"]).out == "resolved 1 thread of #1\n"
     assert shop("pr", "resolve", "1", "--all").code == 1
     assert "+one" in shop("pr", "diff", "1").out
     head = git(repository, "rev-parse", "topic")

@@ -131,6 +131,30 @@ def test_every_flag_of_set_config_reaches_its_key(ao: Any, daemon: Any) -> None:
     }
 
 
+def test_the_pull_request_loop_has_flags_of_its_own(ao: Any, daemon: Any) -> None:
+    _with_config(daemon, {"checks": [{"name": "old", "run": "false"}], "autoReview": {"rounds": 5}})
+    words = (
+        "--forge",
+        "local",
+        "--check",
+        "unit=A=1 make test",
+        "--check",
+        "lint=make lint",
+        "--merge-method",
+        "rebase",
+    )
+    more = ("--reviewer", "claude-code=opus", "--reviewer", "demo", "--auto-review", "on", "--merge-policy", "keep")
+    assert _patched(ao, daemon, *words, *more, "--trusted-author", "ann") == {
+        "forge": "local",
+        "checks": [{"name": "unit", "run": "A=1 make test"}, {"name": "lint", "run": "make lint"}],
+        "mergeMethod": "rebase",
+        "reviewers": [{"harness": "claude-code", "model": "opus"}, {"harness": "demo"}],
+        "autoReview": {"rounds": 5, "enabled": True},
+        "terminateOnPrMerge": False,
+        "trustedAuthors": ["ann"],
+    }
+
+
 def test_any_key_may_be_set_and_removed(ao: Any, daemon: Any) -> None:
     _with_config(daemon, {"env": {"A": "1", "B": "2"}, "fetch": "auto"})
     words = ("--set", 'symlinks=["x"]', "--set", "worker.agent=codex", "--unset", "env.A", "--unset", "fetch")

@@ -98,18 +98,18 @@ def test_a_pull_request_is_named_by_number_or_url(
 @pytest.mark.parametrize(
     ("words", "route", "body", "line"),
     [
-        (("comment", "3", "So", "what"), "comments", {"body": "So what"}, "commented on 3"),
-        (("comment", "3", "-", "--thread", "t1"), "comments", {"body": "piped", "threadId": "t1"}, "commented on 3"),
+        (("comment", "3", "So", "what"), "comments", {"body": "So what"}, "commented on #3"),
+        (("comment", "3", "-", "--thread", "t1"), "comments", {"body": "piped", "threadId": "t1"}, "commented on #3"),
         (("reply", "3", "--thread", "t1", "--body", "Yes"), "comments", {"body": "Yes", "threadId": "t1"},
-         "answered in thread t1"),
-        (("review", "3", "--approve"), "reviews", {"verdict": "approved", "comments": []}, "reviewed 3: approved"),
+         "answered in thread t1 of #3"),
+        (("review", "3", "--approve"), "reviews", {"verdict": "approved", "comments": []}, "reviewed #3: approved"),
         (("review", "3", "-r", "-F", "-", "-l", "a.py:7:Hm: no", "-l", "b.py::All"), "reviews",
          {"verdict": "changes_requested", "body": "piped", "comments": [
              {"path": "a.py", "line": 7, "body": "Hm: no"}, {"path": "b.py", "line": 0, "body": "All"}]},
-         "reviewed 3: changes requested"),
-        (("resolve", "3", "--all"), "resolve-comments", {}, "resolved 2 threads of 3"),
+         "reviewed #3: changes requested"),
+        (("resolve", "3", "--all"), "resolve-comments", {}, "resolved 2 threads of #3"),
         (("resolve", "3", "--thread", "t1", "--thread", "t2"), "resolve-comments", {"commentIds": ["t1", "t2"]},
-         "resolved 2 threads of 3"),
+         "resolved 2 threads of #3"),
         (("merge", "3"), "merge", {}, "merged pull request #3 (squash) as 0123456789ab"),
         (("merge", "3", "-m", "rebase", "--expected-head", HEAD), "merge",
          {"method": "rebase", "expectedHeadSha": HEAD}, "merged pull request #3 (squash) as 0123456789ab"),
@@ -232,3 +232,8 @@ def test_s5_hostile_words_cannot_drive_the_terminal_from_any_command(
 def test_numbers_of_pull_requests_are_completed(ao: Any, pulls: Any) -> None:
     assert ao("__complete", "pr", "view", "").out.splitlines() == ["3", "12"]
     assert ao("__complete", "spawn", "--claim-pr", "1").out == "12\n"
+
+
+def test_a_finished_pull_request_has_no_word_about_merging(ao: Any, daemon: Any) -> None:
+    daemon.script["GET /prs"] = (200, {"prs": [listed(3, state="merged", mergeability="unknown")]})
+    assert "unknown" not in ao("pr", "ls", "--all").out

@@ -87,7 +87,17 @@ def test_ls_shows_pull_requests_and_runs(ao: Any, daemon: Any) -> None:
 
 def test_ls_of_nothing_says_so(ao: Any, daemon: Any) -> None:
     daemon.script[f"GET {PATH}"] = listed()
+    daemon.script["GET /sessions/shop-3"] = (200, {"session": {"id": "shop-3"}})
     assert ao("review", "ls", "shop-3").out == "(no reviews)\n"
+
+
+def test_ls_of_a_session_that_is_not_there_says_that(ao: Any, daemon: Any, refused: Any) -> None:
+    daemon.script[f"GET {PATH}"] = listed()
+    daemon.script["GET /sessions/shop-3"] = refused(404, "SESSION_NOT_FOUND", "no session 'shop-3'")
+    daemon.script["GET /sessions"] = (200, {"sessions": []})
+    ran = ao("review", "ls", "shop-3")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no session 'shop-3'" in ran.err
 
 
 def test_submit_reads_its_body_from_stdin_and_takes_comments_on_lines(ao: Any, daemon: Any) -> None:

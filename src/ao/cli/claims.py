@@ -94,6 +94,8 @@ def _policy(context: Context, values: Values) -> None:
     output.emit(f"session {session_id} {ends} when its pull requests are merged (set by the {answer.get('source')})")
 
 
+_POLICY = Argument("POLICY", "end, keep, or default (as its project says)")
+_POLICY.choices = tuple(POLICIES)
 COMMANDS = {
     "session claim-pr": Command(
         "session claim-pr",
@@ -114,7 +116,7 @@ COMMANDS = {
     "session merge-policy": Command(
         "session merge-policy",
         _policy,
-        arguments=(SESSION, Argument("POLICY", "end, keep, or default (as its project says)")),
+        arguments=(SESSION, _POLICY),
         options=(PROJECT_GUARD, JSON),
         details="Whether the session ends once its pull requests are merged and nothing else is in its worktree.",
         examples=("ao session merge-policy shop-3 keep",),

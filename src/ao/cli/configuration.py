@@ -11,6 +11,7 @@ from ao.cli.client import escape
 from ao.cli.context import suggesting
 from ao.cli.errors import UsageError
 from ao.cli.grammar import Command, Option
+from ao.cli.pr_actions import METHODS
 from ao.cli.project import JSON, PROJECT, fetch
 from ao.cli.spawn import PERMISSIONS
 from ao.paths import decode_json
@@ -38,8 +39,15 @@ _TEXTS = {
     "agent-rules": "agentRules",
     "agent-rules-file": "agentRulesFile",
     "orchestrator-rules": "orchestratorRules",
+    "forge": "forge",
+    "merge-method": "mergeMethod",
 }
-_LISTS = {"symlink": "symlinks", "post-create": "postCreate"}
+_LISTS = {"symlink": "symlinks", "post-create": "postCreate", "trusted-author": "trustedAuthors"}
+# Flag -> the key it turns on or off, and the words for that.
+_SWITCHES = {
+    "auto-review": ("autoReview.enabled", {"on": True, "off": False}),
+    "merge-policy": ("terminateOnPrMerge", {"end": True, "keep": False}),
+}
 
 
 def place(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -84,6 +92,13 @@ def changes(context: Context, values: Values) -> dict[str, Any]:
     if values.given("post-create-timeout"):
         seconds = values.number("post-create-timeout", 0)
         place(tree, "postCreateTimeout", int(seconds) if seconds == int(seconds) else seconds)
+    for flag, (key, words) in _SWITCHES.items():
+        if values.given(flag):
+            place(tree, key, words[values.text(flag)])
+    if values.given("check"):
+        place(tree, "checks", [_check(pair) for pair in values.many("check")])
+    if values.given("reviewer"):
+        place(tree, "reviewers", [_reviewer(pair) for pair in values.many("reviewer")])
     for pair in values.many("env"):
         name, equals, value = pair.partition("=")
         if not equals or not name:
@@ -97,6 +112,18 @@ def changes(context: Context, values: Values) -> dict[str, Any]:
     for key in values.many("unset"):
         place(tree, key, None)
     return tree
+
+
+def _check(pair: str) -> dict[str, Any]:
+    name, equals, command = pair.partition("=")
+    if not (equals and name.strip() and command.strip()):
+        raise UsageError(f"--check needs NAME=COMMAND, not {pair!r}")
+    return {"name": name.strip(), "run": command}
+
+
+def _reviewer(pair: str) -> dict[str, Any]:
+    agent, _, model = pair.partition("=")
+    return {"harness": agent, "model": model} if model else {"harness": agent}
 
 
 def _document(text: str, source: str) -> dict[str, Any]:
@@ -173,10 +200,27 @@ COMMANDS = {
             Option("--symlink", "a path linked from the repository; replaces the list", "PATH", many=True),
             Option("--post-create", "a command run in a new worktree; replaces the list", "COMMAND", many=True),
             Option("--post-create-timeout", "how long all of them together may take", "DURATION", kind="duration"),
-            Option("--fetch", "fetch the base before a spawn", "WHEN", choices=("never", "auto", "always")),
+            Option(
+                "--fetch",
+                "fetch the base before a spawn: never, auto or always",
+                "WHEN",
+                choices=("never", "auto", "always"),
+            ),
             Option("--agent-rules", "rules for workers, as text", "TEXT"),
             Option("--agent-rules-file", "rules for workers, from a file of the repository", "PATH"),
             Option("--orchestrator-rules", "rules for the orchestrator", "TEXT"),
+            Option(
+                "--forge",
+                "where pull requests live: auto, local or github",
+                "WHERE",
+                choices=("auto", "local", "github"),
+            ),
+            Option("--check", "a check of the local forge; replaces the list", "NAME=COMMAND", many=True),
+            Option("--merge-method", "squash, merge or rebase", "METHOD", choices=METHODS),
+            Option("--merge-policy", "end or keep sessions whose work is merged", "POLICY", choices=("end", "keep")),
+            Option("--trusted-author", "whose comments count, too; replaces the list", "LOGIN", many=True),
+            Option("--reviewer", "an agent that reviews; replaces the list", "ID[=MODEL]", many=True, ids="agent"),
+            Option("--auto-review", "on or off: review each new head unasked", "WHEN", choices=("on", "off")),
             Option(
                 "--set",
                 "any key, dotted where nested; VALUE is JSON or text (env: text)",
@@ -194,6 +238,7 @@ COMMANDS = {
         examples=(
             "ao project set-config shop --worker-agent codex --fetch auto",
             "ao project set-config shop --env CI=1 --post-create 'npm ci'",
+            "ao project set-config shop --check 'unit=make test' --check 'lint=make lint' --auto-review on",
             "ao project set-config shop --set worker.agentConfig.model=opus --unset env.CI",
             "ao project config shop | ao project set-config copy --replace --file -",
         ),

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from ao.cli.grammar import Values
 
 _PAGE = 100
+_EMPTY = {
+    "all": "(no notifications)",
+    "unresolved": "(no unresolved notifications)",
+    "unread": "(no unread notifications; --all shows all)",
+}
 _SHORT = 12
 """Digits of an id that are shown: 48 bits tell any two apart."""
 
@@ -32,7 +37,7 @@ def _ls(context: Context, values: Values) -> None:
         return
     found = answer.get("notifications", [])
     if not found:
-        emit({"all": "(no notifications)", "unresolved": "(nothing is open)"}.get(status, "(nothing unread)"))
+        emit(_EMPTY[status])
         return
     rows = [["ID", "AGE", "TYPE", "STATE", "SESSION", "TITLE"]]
     rows += [[_short(row["id"]), age(row.get("createdAt", ""), time.time()), *_row(row)] for row in found]
@@ -56,7 +61,7 @@ def _short(notification_id: str) -> str:
 def _read(context: Context, values: Values) -> None:
     words = values.many("ID")
     if bool(words) == values.on("all"):
-        raise UsageError("usage: name the notifications, or give --all", hint="ao notify ls shows the ids")
+        raise UsageError("name the notifications, or give --all", hint="ao notify ls shows the ids")
     body = {} if values.on("all") else {"ids": [_whole(context, word) for word in words]}
     answer = context.client.post("/notifications/read-all", body)
     if values.on("json"):
@@ -105,8 +110,13 @@ def _channels(context: Context, values: Values) -> None:
 def _last(result: dict[str, Any] | None) -> str:
     if not result:
         return "-"
-    went = "sent" if result.get("ok") else f"failed: {result.get('failure', '')}"
+    went = "sent" if result.get("ok") else f"failed: {_failure(result)}"
     return f"{age(result.get('at', ''), time.time())} ago, {went}"
+
+
+def _failure(result: dict[str, Any]) -> str:
+    """What went wrong, without the channel's name, which stands before it anyway."""
+    return str(result.get("failure") or "failed").removeprefix(f"channel {result.get('channel', '')!r}: ")
 
 
 def _test(context: Context, values: Values) -> int:
@@ -118,7 +128,7 @@ def _test(context: Context, values: Values) -> int:
         emit_json(answer)
         return 1 if failed else 0
     for result in results:
-        emit(clean(f"{result.get('channel', '')}: {'sent' if result.get('ok') else result.get('failure', 'failed')}"))
+        emit(clean(f"{result.get('channel', '')}: {'sent' if result.get('ok') else _failure(result)}"))
     for hint in dict.fromkeys(result.get("hint", "") for result in failed):
         if hint:
             note(f"  hint: {clean(hint)}")

@@ -18,20 +18,27 @@ if TYPE_CHECKING:
 
 REF = Argument("PR", "its number, or its URL", ids="pull")
 PROJECT = Option(
-    "--project -p", "the project (default: AO_PROJECT_ID; else the number must be unique)", "ID", ids="project"
+    "--project -p", "its project (default: AO_PROJECT_ID; else any, if only one fits)", "ID", ids="project"
 )
+_LISTED = Option("--project -p", "only this project's (default: AO_PROJECT_ID, else all)", "ID", ids="project")
 JSON = Option("--json", "print JSON")
 LOOK_EVERY_S = 2.0
 """Between two looks of `--watch`."""
 _MARK = "<!-- ao:"
 """How the daemon's own marks in a text begin; they are not for reading."""
 _UNDER_WAY = ("queued", "in_progress")
+_UNFINISHED = ("open", "draft")
 
 
 def path_of(ref: str, rest: str = "") -> str:
     """The route of a pull request. A URL travels as a query, and its number in the path."""
     number = ref.rstrip("/").rpartition("/")[2] if "://" in ref else ref.lstrip("#")
     return f"/prs/{escape(number or '0')}{rest}"
+
+
+def name_of(ref: str) -> str:
+    """A pull request in a line for people: `#3` for a number, a URL as it is."""
+    return ref if "://" in ref else f"#{ref.lstrip('#')}"
 
 
 def query_of(context: Context, values: Values) -> dict[str, str]:
@@ -66,6 +73,7 @@ def _ls(context: Context, values: Values) -> None:
     for pull in pulls:
         number = f"#{pull['number']}" if project else f"{pull['projectId']}#{pull['number']}"
         words = [pull.get(key, "") for key in ("state", "ci", "review", "mergeability")]
+        words[3] = words[3] if pull.get("state") in _UNFINISHED else "-"
         rows.append([number, *words, pull.get("sessionId") or "-", pull.get("sourceBranch", ""), pull.get("title", "")])
     for line in output.lines(output.table(rows, limit=output.columns(), shrink=(7, 6))):
         output.emit(line)
@@ -98,7 +106,7 @@ def describe(pull: dict[str, Any]) -> list[str]:
         ("size", size),
         ("checks", ci.get("state")),
         ("review", review.get("decision")),
-        ("merge", merge.get("state")),
+        ("merge", merge.get("state") if pull["state"] in _UNFINISHED else ""),
         ("nudges", told if any(nudges.values()) else ""),
     ]
     shown = [f"{key}: {output.clean(value)}" for key, value in rows if value]
@@ -183,7 +191,7 @@ COMMANDS = {
     "pr ls": Command(
         "pr ls",
         _ls,
-        options=(Option("--all -a", "also those that are merged or closed"), PROJECT, JSON),
+        options=(Option("--all -a", "also those that are merged or closed"), _LISTED, JSON),
         details="All pull requests of the local forge; on GitHub those of sessions.",
         examples=("ao pr ls", "ao pr ls -p shop --all"),
     ),
@@ -192,7 +200,7 @@ COMMANDS = {
         _view,
         arguments=(REF,),
         options=(Option("--refresh", "ask the forge now"), PROJECT, JSON),
-        details="Says what is in the way of merging it, and shows its checks, reviews and conversations.",
+        details="Says what is in the way of merging it, and shows its checks, reviews, threads and comments.",
         examples=("ao pr view 3", "ao pr view https://github.com/acme/shop/pull/142"),
     ),
     "pr diff": Command("pr diff", _diff, arguments=(REF,), options=(PROJECT, JSON), examples=("ao pr diff 3 | less",)),

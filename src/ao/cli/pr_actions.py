@@ -5,7 +5,7 @@ from __future__ import annotations
 from ao.cli import output
 from ao.cli.errors import UsageError
 from ao.cli.grammar import Argument, Command, Option
-from ao.cli.pr import JSON, PROJECT, REF, path_of, query_of
+from ao.cli.pr import JSON, PROJECT, REF, name_of, path_of, query_of
 from ao.cli.spawn import find_project
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 METHODS = ("squash", "merge", "rebase")
 BODY = Option("--body", "the text; - reads it from stdin", "TEXT")
-BODY_FILE = Option("--body-file -F", "read the text from a file", "PATH")
+BODY_FILE = Option("--body-file -F", "read the text from a file; - is stdin", "PATH")
 
 
 def body_text(context: Context, values: Values, words: str = "") -> str:
@@ -79,19 +79,25 @@ def _current_branch(context: Context) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _comment(context: Context, values: Values) -> None:
+def _words(context: Context, values: Values) -> str:
+    """What a comment says; `UsageError` when that is nothing."""
     text = body_text(context, values, " ".join(values.many("TEXT")))
-    request = {"body": text}
+    if not text.strip():
+        raise UsageError("say something: as words, by --body or by --body-file")
+    return text
+
+
+def _comment(context: Context, values: Values) -> None:
+    request = {"body": _words(context, values)}
     if values.text("thread"):
         request["threadId"] = values.text("thread")
     answer = _act(context, values, "/comments", request)
-    _tell(values, answer, f"commented on {values.text('PR')}")
+    _tell(values, answer, f"commented on {name_of(values.text('PR'))}")
 
 
 def _reply(context: Context, values: Values) -> None:
-    text = body_text(context, values, " ".join(values.many("TEXT")))
-    answer = _act(context, values, "/comments", {"body": text, "threadId": values.text("thread")})
-    _tell(values, answer, f"answered in thread {values.text('thread')}")
+    answer = _act(context, values, "/comments", {"body": _words(context, values), "threadId": values.text("thread")})
+    _tell(values, answer, f"answered in thread {values.text('thread')} of {name_of(values.text('PR'))}")
 
 
 def _review(context: Context, values: Values) -> None:
@@ -106,7 +112,7 @@ def _review(context: Context, values: Values) -> None:
     if verdict != "approved" and not text and not request["comments"]:
         raise UsageError("a review without approval needs words: --body TEXT or --line PATH:LINE:TEXT")
     answer = _act(context, values, "/reviews", request)
-    _tell(values, answer, f"reviewed {values.text('PR')}: {verdict.replace('_', ' ')}")
+    _tell(values, answer, f"reviewed {name_of(values.text('PR'))}: {verdict.replace('_', ' ')}")
 
 
 def line_comment(text: str) -> dict[str, Any]:
@@ -124,7 +130,7 @@ def _resolve(context: Context, values: Values) -> None:
         raise UsageError("name the threads with --thread ID, or resolve all that are open with --all")
     answer = _act(context, values, "/resolve-comments", {"commentIds": threads} if threads else {})
     count = answer.get("resolved", 0)
-    _tell(values, answer, f"resolved {count} thread{'' if count == 1 else 's'} of {values.text('PR')}")
+    _tell(values, answer, f"resolved {count} thread{'' if count == 1 else 's'} of {name_of(values.text('PR'))}")
 
 
 def _merge(context: Context, values: Values) -> None:
@@ -154,7 +160,12 @@ COMMANDS = {
             Option("--head -H", "the branch to merge (default: the session's, else the one checked out here)", "NAME"),
             Option("--session", "the session it belongs to (default: AO_SESSION_ID)", "ID", ids="session"),
             Option("--draft", "not ready for review yet"),
-            PROJECT,
+            Option(
+                "--project -p",
+                "the project (default: AO_PROJECT_ID, else the one this directory is in)",
+                "ID",
+                ids="project",
+            ),
             JSON,
         ),
         details="On GitHub the branch is pushed first, never by force. The local forge needs commits only.",
@@ -186,7 +197,7 @@ COMMANDS = {
             Option("--approve -a", "approve it"),
             Option("--request-changes -r", "ask for changes"),
             Option("--comment -c", "comment only"),
-            Option("--line -l", "a comment on a line; may be repeated", "PATH:LINE:TEXT", many=True),
+            Option("--line -l", "a comment on a line", "PATH:LINE:TEXT", many=True),
             *_COMMON,
         ),
         examples=(
@@ -199,7 +210,7 @@ COMMANDS = {
         _resolve,
         arguments=(REF,),
         options=(
-            Option("--thread", "a thread to resolve; may be repeated", "ID", many=True),
+            Option("--thread", "a thread to resolve", "ID", many=True),
             Option("--all -a", "all that are open"),
             PROJECT,
             JSON,
@@ -211,7 +222,12 @@ COMMANDS = {
         _merge,
         arguments=(REF,),
         options=(
-            Option("--method -m", "how (default: the project's, else squash)", "METHOD", choices=METHODS),
+            Option(
+                "--method -m",
+                "squash, merge or rebase (default: the project's, else squash)",
+                "METHOD",
+                choices=METHODS,
+            ),
             Option("--expected-head", "only while this is its head commit", "SHA"),
             PROJECT,
             JSON,

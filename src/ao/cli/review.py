@@ -6,6 +6,7 @@ import time
 
 from ao.cli import output
 from ao.cli.client import escape
+from ao.cli.context import suggesting
 from ao.cli.errors import CliError, UsageError
 from ao.cli.grammar import Argument, Command, Option
 from ao.cli.moments import age
@@ -90,6 +91,9 @@ def _ls(context: Context, values: Values) -> None:
         title = f"#{pull.get('prNumber')} {pull.get('title', '')}"
         output.emit(output.clean(f"{title}: {str(pull.get('status', '')).replace('_', ' ')}"))
     runs = answer.get("runs", [])
+    if not (runs or answer.get("reviews")):
+        with suggesting(context, session):  # the list of a session that isn't there is empty, too
+            context.client.get(f"/sessions/{escape(session)}")
     if not runs:
         output.emit("(no reviews)")
         return
@@ -141,7 +145,9 @@ def _cancel(context: Context, values: Values) -> None:
 
 
 _JSON = Option("--json", "print JSON")
-_SESSION = Argument("SESSION", "the worker whose pull requests are read", ids="session", required=False)
+_SESSION = Argument(
+    "SESSION", "the worker whose pull requests are read (default: AO_SESSION_ID)", ids="session", required=False
+)
 _VERDICTS = ("approved", "changes_requested", "changes-requested")
 COMMANDS = {
     "review run": Command(
@@ -169,14 +175,18 @@ review. One that is read already, or has a verdict on this commit, is shown inst
     "review submit": Command(
         "review submit",
         _submit,
-        arguments=(Argument("SESSION", "the worker, or the reviewer itself", ids="session", required=False),),
+        arguments=(
+            Argument(
+                "SESSION", "the worker, or the reviewer itself (default: AO_SESSION_ID)", ids="session", required=False
+            ),
+        ),
         options=(
             Option("--session -s", "the session, if not named as a word", "ID", ids="session"),
             Option("--run", "the review that this ends", "ID", required=True),
             Option("--verdict", "approved or changes_requested", "VERDICT", required=True, choices=_VERDICTS),
             Option("--body", "what is to be said; - reads it from stdin", "TEXT"),
             Option("--body-file --body_file -F", "read it from a file; - is stdin", "PATH"),
-            Option("--line -l", "a comment on a line; may be repeated", "PATH:LINE:TEXT", many=True),
+            Option("--line -l", "a comment on a line", "PATH:LINE:TEXT", many=True),
             Option("--review-id --review_id", "the forge's id of a review that was posted by hand", "ID"),
             _JSON,
         ),
