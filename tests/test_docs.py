@@ -11,7 +11,10 @@ import pytest
 from ao import config
 from ao.cli import table
 from ao.cli.dispatch import load
+from ao.forges.credentials import ENTERPRISE_VARIABLES
+from ao.forges.credentials import VARIABLES as VARIABLES_OF_TOKENS
 from ao.model.errors import CODES
+from ao.model.notification import NotificationType
 from ao.model.project import ProjectConfig
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +22,8 @@ PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.m
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)`")
 VARIABLES = ("AO_", "GH_", "GITHUB_")
+FOREIGN = {"NO_COLOR", "HTTPS_PROXY", "NO_PROXY", "LC_ALL", "XDG_CONFIG_HOME"}
+"""Variables that are not ours to name."""
 COMMAND = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", re.MULTILINE)
 
 INVOCATION = re.compile(r"(?:^|`|\$ )ao ((?:[a-z][a-z-]* ){1,2})([^`\n]*)", re.MULTILINE)
@@ -32,9 +37,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_error_code_exists(page: Path) -> None:
-    unknown = (
-        {word for word in CODE.findall(page.read_text()) if not word.startswith(VARIABLES)} - set(CODES) - {"NO_COLOR"}
-    )
+    unknown = {word for word in CODE.findall(page.read_text()) if not word.startswith(VARIABLES)} - set(CODES) - FOREIGN
     assert not unknown
 
 
@@ -66,6 +69,28 @@ def test_every_setting_of_the_daemon_is_explained() -> None:
     names = [name for setting in config._SETTINGS for name in (setting.variable, setting.key) if name]
     assert len(names) > 20
     assert not [name for name in names if f"| `{name}` |" not in text]
+
+
+def test_every_variable_of_github_is_explained() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    hosts = ("AO_GITHUB_HOSTS", "GH_HOST", "GITHUB_API_URL", "HTTPS_PROXY", "NO_PROXY")
+    assert not [name for name in (*VARIABLES_OF_TOKENS, *ENTERPRISE_VARIABLES, *hosts) if f"`{name}`" not in text]
+
+
+def test_every_type_of_notification_is_explained() -> None:
+    text = (ROOT / "docs" / "notifications.md").read_text()
+    assert not [kind for kind in NotificationType if kind is not NotificationType.TEST and f"| `{kind}` |" not in text]
+
+
+def test_faults_and_the_tests_named_after_them_are_the_same() -> None:
+    rows = set(re.findall(r"^\| ([A-Z][0-9]+) \|", (ROOT / "docs" / "faults.md").read_text(), re.MULTILINE))
+    tested = {
+        fault.upper()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for fault in re.findall(r"def test_([a-z][0-9]{1,2})_", path.read_text())
+    }
+    assert len(rows) > 50
+    assert rows == tested
 
 
 def test_every_documented_page_is_reachable_from_the_readme() -> None:
