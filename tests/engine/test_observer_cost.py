@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ao.model import cadence
 from ao.store import pulls
 from tests.engine.watching import HOUR_MS, watching
 
@@ -39,7 +40,27 @@ async def test_looking_costs_one_list_and_one_query_for_a_hundred(tmp_path: Path
         assert moved.head_sha == head
 
 
+async def test_pull_requests_of_several_repositories_share_a_query(tmp_path: Path) -> None:
+    async with watching(tmp_path, 120, repos=3) as watched:
+        await watched.cycle()
+        idle = await watched.whole_cycle()
+        assert len(pulls.open_pulls(watched.world.db.read)) == 120
+        assert [request.kind for request in watched.github.requests].count("rest") == 3
+        assert idle.requests == 3 + 2
+
+
 async def test_fifty_idle_sessions_cost_at_most_300_points_an_hour(tmp_path: Path) -> None:
     async with watching(tmp_path, 50) as watched:
         await watched.through(HOUR_MS)
         assert (await watched.through(HOUR_MS)).points <= 300
+
+
+async def test_a_list_that_is_due_brings_no_look_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cadence, "MANY", 15)  # 25 are then stretched as 500 are by 300: 50 s for 30 s
+    async with watching(tmp_path, 25) as watched:
+        await watched.cycle()
+        await watched.through(cadence.JUST_NOW + cadence.NORMAL)
+        await watched.through(20 * 60_000)
+        asked = [request.kind for request in watched.github.requests]
+        assert asked.count("rest") == 20 * 2
+        assert 20 * 60 // 50 - 1 <= asked.count("graphql") <= 20 * 60 // 50 + 1

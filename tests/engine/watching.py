@@ -83,17 +83,19 @@ class Watching:
 
 
 @asynccontextmanager
-async def watching(path: Path, count: int, *, latency_s: float = 0.0) -> AsyncIterator[Watching]:
-    """`count` open pull requests with green checks, each of a living session of one project; none was looked at yet."""
+async def watching(path: Path, count: int, *, latency_s: float = 0.0, repos: int = 1) -> AsyncIterator[Watching]:
+    """`count` open pull requests with green checks, each of a living session of the project of one of `repos`
+    repositories; none was looked at yet."""
     clock = [0]
     async with (
         GitHubDouble(clock=lambda: START_S + clock[0] / 1000, latency_s=latency_s, checked=False) as github,
         _world(path, github, clock) as (world, forges, end),
     ):
         watched = Watching(github, world, forges, clock)
+        homes = [github.repo, *(github.state.add_repo(f"octo/widgets{more}") for more in range(1, repos))]
         for number in range(count):
             clock[0] += 61_000  # a list is read a minute beyond its cursor: all of one minute would be read anew
-            made = github.state.open_pull(github.repo, f"ao/widgets-{number + 1}/root")
+            made = github.state.open_pull(homes[number % repos], f"ao/widgets-{number + 1}/root")
             github.state.set_check(made, "unit", "success")
             watched.pulls.append(made)
         await world.db.write(lambda conn: _seed(conn, watched.pulls, world.now()))
@@ -107,21 +109,23 @@ async def watching(path: Path, count: int, *, latency_s: float = 0.0) -> AsyncIt
 
 
 def _seed(conn: Connection, made: list[Pull], now: int) -> None:
-    repo = Repo(forge=GITHUB, host="github.com", path="octo/widgets")
-    project = Project(
-        id="widgets", path="/nowhere", repo="https://github.com/octo/widgets.git", registered_at=now, updated_at=now
-    )
-    projects.put(conn, project)
     for pull in made:
-        new = NewSession(project_id="widgets", kind=Kind.WORKER, agent="demo", repo_path="/nowhere")
+        name = pull.repo.full_name
+        repo, home = Repo(forge=GITHUB, host="github.com", path=name), name.partition("/")[2]
+        if projects.get(conn, home) is None:
+            remote = f"https://github.com/{name}.git"
+            projects.put(
+                conn, Project(id=home, path=f"/nowhere/{home}", repo=remote, registered_at=now, updated_at=now)
+            )
+        new = NewSession(project_id=home, kind=Kind.WORKER, agent="demo", repo_path=f"/nowhere/{home}")
         row = sessions.seed(conn, new, now=now)
         sessions.change(conn, row.id, lambda row: replace(row, phase=Phase.LIVE, launches=1), now=now)
         facts = Facts(
-            url=f"https://github.com/octo/widgets/pull/{pull.number}", number=pull.number, repo=repo.key,
+            url=f"https://github.com/{name}/pull/{pull.number}", number=pull.number, repo=repo.key,
             node=pull.node, head_sha=pull.head_sha, source_branch=pull.head_branch, target_branch="main",
         )  # fmt: skip
         ref = PullRef(repo=repo, number=pull.number, node=pull.node)
-        pulls.record(conn, (row.id, "widgets"), ref, Observation(facts=facts), now=now)
+        pulls.record(conn, (row.id, home), ref, Observation(facts=facts), now=now)
 
 
 @asynccontextmanager

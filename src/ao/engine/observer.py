@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -168,7 +168,7 @@ class Observer:
         rows = {pull.url: pull for pull in pulls.open_pulls(self._world.db.read)}
         self._watched = len(rows)
         self._forget_others(rows)
-        await self._look([pull for pull in rows.values() if self._is_near(pull, now)])
+        await self._look(self._near(rows.values(), now))
         self._watch_branches(pulls.open_pulls(self._world.db.read))
         times = [self._lists.at(found.id) for found in active] + [self._looks.at(url) for url in rows]
         soonest = min(times, default=NEVER)
@@ -193,9 +193,11 @@ class Observer:
             for url in memory.keys() - set(rows):
                 del memory[url]
 
-    def _is_near(self, pull: Pull, now: int) -> bool:
-        """Whether it is due, or so nearly that one request may serve both."""
-        return self._looks.at(pull.url) <= now + int(self._interval(pull) * cadence.WITH_IT)
+    def _near(self, rows: Collection[Pull], now: int) -> list[Pull]:
+        """What is due, and what is so nearly that one request may serve both; nothing when nothing is due."""
+        if all(self._looks.at(pull.url) > now for pull in rows):
+            return []
+        return [p for p in rows if self._looks.at(p.url) <= now + int(self._interval(p) * cadence.WITH_IT)]
 
     def _interval(self, pull: Pull) -> int:
         # Where its branches are the kernel tells; the rest of a local one changes through us.

@@ -4,8 +4,8 @@ One query shows a hundred of them well enough to tell which have changed (`stamp
 changed, also many at a time. Of those that nothing is known of all is read at once.
 
 What it costs: a look has two connections for each pull request, at GitHub's price two points for a hundred. 500 idle
-ones take 5 requests and 10 points a cycle: at the pace of quiet ones (120 s) 300 points an hour, and no more than 1,000
-down to 36 s. 50 take one point: 120 an hour every 30 s. One whose checks changed takes one request of a point more; one
+ones take 5 requests and 10 points a cycle: at the pace of so many quiet ones (200 s) 180 points an hour, and no more
+than 1,000 down to 36 s. 50 take one point: 120 an hour every 30 s. One whose checks changed takes one request of a point more; one
 whose conversations changed has 56 connections, so one point too, and 60 of them, which is a request, 34. The first
 look at 500 takes 9 requests and 283 points. Nothing is read again for its age alone: every change shows in a look.
 """
