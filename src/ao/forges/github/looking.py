@@ -5,9 +5,10 @@ changed, also many at a time. Of those that nothing is known of all is read at o
 
 What it costs: a look has two connections for each pull request, at GitHub's price two points for a hundred. 500 idle
 ones take 5 requests and 10 points a cycle: at the pace of so many quiet ones (200 s) 180 points an hour, and no more
-than 1,000 down to 36 s. 50 take one point: 120 an hour every 30 s. One whose checks changed takes one request of a point more; one
-whose conversations changed has 56 connections, so one point too, and 60 of them, which is a request, 34. The first
-look at 500 takes 9 requests and 283 points. Nothing is read again for its age alone: every change shows in a look.
+than 1,000 down to 36 s. 50 take one point: 120 an hour every 30 s. One whose checks changed takes one request of a
+point more; one whose conversations changed has 56 connections, so one point too, and 60 of them, which is a request,
+34. The first look at 500 takes 9 requests and 283 points. Nothing is read again for its age alone: every change shows
+in a look.
 """
 
 from __future__ import annotations
